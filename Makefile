@@ -1,0 +1,77 @@
+# thanksd: `make demo` shows it, `make test` checks it, `make help` lists the rest.
+# Everything lives in .venv; nothing is installed elsewhere, except by `make parts` as root (see .ci/parts).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP_COMPILE := $(VENV)/tools/bin/pip-compile --quiet --no-header --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
+ARGS ?=
+
+# Settings that would send an installation somewhere else than into .venv.
+unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help demo test parts lint types package bench lock clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+demo: $(VENV)/runtime  ## see the main job: a meeting, a nudge, a letter
+	@$(BIN)/thanksd demo
+
+test: parts $(VENV)/dev  ## run every test (ARGS="-k word" for some)
+	$(BIN)/pytest --no-fold-skipped $(ARGS)
+
+parts:  ## the Debian packages real-part tests need: root installs them, others read the line
+	@bash .ci/parts
+
+lint: $(VENV)/dev  ## ruff: every rule but those with a reason beside them
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev  ## mypy, strict
+	$(BIN)/mypy --strict thanksd tests
+
+package: $(VENV)/dev  ## sdist, wheel from it, and what a stranger sees who installs that
+	@PYTHON="$(PYTHON)" bash .ci/package
+
+bench: $(VENV)/dev  ## speed, as ratios measured in one run
+	$(BIN)/python tests/bench.py $(ARGS)
+
+# pip-tools is a maintainer's tool and stays out of the locks. Run this with the oldest Python we support: what only
+# that one needs (backports) is then locked too, and does no harm to newer ones. UPGRADE=--upgrade takes new versions.
+lock:  ## make the three locks anew from pyproject.toml
+	$(PYTHON) -m venv $(VENV)/tools
+	$(VENV)/tools/bin/pip install --quiet pip-tools
+	$(PIP_COMPILE) -o requirements.lock pyproject.toml
+	$(PIP_COMPILE) -c requirements.lock --only-build-deps --build-deps-for editable -o requirements-build.lock pyproject.toml
+	$(PIP_COMPILE) -c requirements.lock -c requirements-build.lock --extra dev --build-deps-for editable \
+		-o requirements-dev.lock pyproject.toml
+
+clean:  ## remove what make made here
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find thanksd tests migrations -name __pycache__ -prune -exec rm -rf {} +
+
+# Debian's python3 has neither pip nor ensurepip, and `python3 -m venv` would leave half a .venv behind: ask first.
+$(VENV)/made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
+		'thanksd needs Python 3.11 or newer as $(PYTHON) (Debian: apt install python3; another one: make PYTHON=...).' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo \
+		'$(PYTHON) can not make virtual environments yet (Debian: apt install python3-venv).' >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The demo needs the runtime lock and the build backend that links this checkout into .venv; no test or lint tool.
+$(VENV)/runtime: requirements.lock requirements-build.lock pyproject.toml $(VENV)/made
+	@echo 'Setting up $(VENV) (what thanksd needs to run; once) ...'
+	@$(PIP) install --require-hashes -r requirements.lock -r requirements-build.lock
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev: requirements-dev.lock $(VENV)/runtime
+	@echo 'Setting up $(VENV) (what its tests need; once) ...'
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@

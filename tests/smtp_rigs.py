@@ -1,0 +1,339 @@
+"""Real mail servers for tests: aiosmtpd, Postfix's smtp-sink, stunnel, and a socket that says what it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import datetime as dt
+import getpass
+import ipaddress
+import os
+import shutil
+import socket
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import parts
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+USER, PASSWORD, TOKEN = "ada@example.org", "correct horse é", "ya29.good-token"
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+class Authority:
+    """A certificate authority of one test run; clients trust it by SSL_CERT_FILE=`file`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "thanksd tests")])
+        usage = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+        cert = (
+            self._builder(self.name, self.key)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        self.file = folder / "ca.pem"
+        self.file.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+
+    def issue(self, host: str) -> Path:
+        """Write a server's key and certificate as one PEM file."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        try:
+            alternative: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
+        except ValueError:
+            alternative = x509.DNSName(host)
+        cert = (
+            self._builder(name, key)
+            .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+        path = self.folder / f"{host}.pem"
+        secret = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        path.write_bytes(secret + cert.public_bytes(serialization.Encoding.PEM))
+        path.chmod(0o600)
+        return path
+
+    def context(self, host: str = "localhost") -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.issue(host))
+        return context
+
+    def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+        now = dt.datetime.now(dt.UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self.name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
+                critical=False,
+            )
+        )
+
+
+class Mailbox:
+    """aiosmtpd's handler: what the server saw, took in, and is told to answer (by verb: MAIL, RCPT, DATA, EHLO)."""
+
+    def __init__(self) -> None:
+        self.seen = b""
+        self.letters: list[Envelope] = []
+        self.answers: dict[str, str] = {}
+        self.port = 0
+
+    async def handle_MAIL(self, _s: SMTP, _n: Session, envelope: Envelope, address: str, _o: list[str]) -> str:  # noqa: N802  aiosmtpd's names
+        envelope.mail_from = address
+        return self.answers.get("MAIL", "250 2.1.0 ok")
+
+    async def handle_RCPT(self, _s: SMTP, _n: Session, envelope: Envelope, address: str, _o: list[str]) -> str:  # noqa: N802  as above
+        envelope.rcpt_tos.append(address)
+        return self.answers.get("RCPT", "250 2.1.5 ok")
+
+    async def handle_DATA(self, _s: SMTP, _n: Session, envelope: Envelope) -> str:  # noqa: N802  as above
+        self.letters.append(envelope)
+        return self.answers.get("DATA", "250 2.0.0 queued as ABC")
+
+    async def auth_XOAUTH2(self, server: SMTP, words: list[str]) -> AuthResult:  # noqa: N802  as above
+        said = base64.b64decode(words[1])
+        if said == f"user={USER}\1auth=Bearer {TOKEN}\1\1".encode():
+            return AuthResult(success=True)
+        problem = base64.b64encode(b'{"status":"400","schemes":"Bearer"}').decode()
+        await server.challenge_auth(problem, encode_to_b64=False)
+        return AuthResult(success=False, handled=False)
+
+
+class _Recorded(SMTP):
+    def data_received(self, data: bytes) -> None:
+        self.event_handler.seen += data
+        super().data_received(data)
+
+
+def _authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
+    is_right = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+    return AuthResult(success=is_right, handled=False)
+
+
+@contextlib.contextmanager
+def mail_server(
+    tls: ssl.SSLContext | None = None, *, implicit: bool = False, login: bool = True, without: tuple[str, ...] = ()
+) -> Iterator[Mailbox]:
+    """Run aiosmtpd: STARTTLS, TLS from the start, or (tls None) in the clear; `without` hides login mechanisms."""
+    box = Mailbox()
+    loop = asyncio.new_event_loop()
+
+    def session() -> SMTP:
+        return _Recorded(
+            box,
+            hostname="mail.test",
+            tls_context=None if implicit else tls,
+            require_starttls=bool(tls) and not implicit,
+            auth_required=login,
+            auth_require_tls=bool(tls) and not implicit,
+            auth_exclude_mechanism=without,
+            authenticator=_authenticate,
+            loop=loop,
+        )
+
+    server = loop.run_until_complete(loop.create_server(session, "127.0.0.1", 0, ssl=tls if implicit else None))
+    box.port = server.sockets[0].getsockname()[1]
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield box
+    finally:
+        loop.call_soon_threadsafe(server.close)
+        asyncio.run_coroutine_threadsafe(_finish(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+async def _finish() -> None:
+    """Let sessions that see their client leave end themselves, then end the rest."""
+    mine = asyncio.current_task()
+    tasks = [task for task in asyncio.all_tasks() if task is not mine]
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=1)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+    await asyncio.sleep(0)
+
+
+def _port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _answers_at(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _process(words: list[str], port: int) -> Iterator[None]:
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+        try:
+            wait_for(lambda: _answers_at(port) or child.poll() is not None)
+            assert child.poll() is None, f"{words[0]} did not start"
+            yield
+        finally:
+            child.terminate()
+
+
+class Sink:
+    """A running smtp-sink: its port, and the letters whose bytes it has read up to the dot."""
+
+    def __init__(self, port: int, folder: Path) -> None:
+        self.port = port
+        self.folder = folder
+
+    def dumps(self) -> list[bytes]:
+        return [data for data in (path.read_bytes() for path in self.folder.iterdir()) if data]
+
+
+@contextlib.contextmanager
+def smtp_sink(*flags: str) -> Iterator[Sink]:
+    """Run Postfix's test server with its fault flags; see smtp-sink(1)."""
+    parts.need("smtp-sink")
+    folder, port = Path(tempfile.mkdtemp(prefix="sink-")), _port()
+    # As root it insists on giving root up, and then must be able to write.
+    folder.chmod(0o777 if os.geteuid() == 0 else 0o700)
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    words = [str(parts.find("smtp-sink")), *user, "-d", f"{folder}/%M.", *flags, f"127.0.0.1:{port}", "10"]
+    try:
+        with _process(words, port):
+            yield Sink(port, folder)
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def stunnel(authority: Authority, to_port: int, *, starttls: bool) -> Iterator[int]:
+    """Run stunnel before another server, and give its port."""
+    parts.need("stunnel")
+    port, pem = _port(), authority.issue("localhost")
+    settings = authority.folder / f"stunnel-{port}.conf"
+    lines = ["foreground = yes", "pid =", f"cert = {pem}", "[smtp]", f"accept = 127.0.0.1:{port}"]
+    lines += [f"connect = 127.0.0.1:{to_port}", *(["protocol = smtp"] if starttls else [])]
+    settings.write_text("\n".join(lines) + "\n")
+    with _process([str(parts.find("stunnel")), str(settings)], port):
+        yield port
+
+
+DROP, RESET, SILENT = "<drop>", "<reset>", "<silent>"
+
+_USUAL = {"": "220 test", "EHLO": "250 test", "MAIL": "250 ok", "RCPT": "250 ok", "DATA": "354 go", ".": "250 taken"}
+
+
+class Scripted:
+    """A server that says what it is told, by verb ("" is the greeting, "." the final dot).
+
+    Text is sent with CRLF; bytes are sent as they are, and then the connection is closed; DROP, RESET and SILENT do
+    that. With `tls`, STARTTLS is answered and done.
+    """
+
+    def __init__(self, replies: dict[str, str | bytes], tls: ssl.SSLContext | None = None) -> None:
+        self.replies = {**_USUAL, **replies}
+        self.tls = tls
+        self.seen = b""
+        self.verbs: list[str] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Scripted:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            client, _ = self._listener.accept()
+            client.settimeout(20)
+            try:
+                self._session(client)
+            finally:
+                client.close()
+
+    def _session(self, client: socket.socket) -> None:
+        is_body = False
+        verb = ""
+        while self._say(client, verb):
+            if verb == "STARTTLS" and self.tls:
+                with contextlib.closing(self.tls.wrap_socket(client, server_side=True)) as safe:
+                    self.tls = None
+                    verb = self._next(safe, is_body=False)
+                    return self._session_from(safe, verb)
+            is_body = verb == "DATA"
+            verb = self._next(client, is_body=is_body)
+        return None
+
+    def _session_from(self, client: socket.socket, verb: str) -> None:
+        while self._say(client, verb):
+            verb = self._next(client, is_body=verb == "DATA")
+
+    def _next(self, client: socket.socket, *, is_body: bool) -> str:
+        start = len(self.seen)
+        end = b"\r\n.\r\n" if is_body else b"\r\n"
+        while not self.seen[start:].endswith(end):
+            data = client.recv(65536)
+            if not data:
+                raise ConnectionAbortedError
+            self.seen += data
+        self.verbs.append("." if is_body else self.seen[start:].split()[0].decode().upper())
+        return self.verbs[-1]
+
+    def _say(self, client: socket.socket, verb: str) -> bool:
+        reply = self.replies.get(verb, "250 ok")
+        if reply == SILENT:
+            client.recv(1)
+        elif reply == RESET:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        elif isinstance(reply, bytes):
+            client.sendall(reply)
+        elif reply != DROP:
+            client.sendall(f"{reply}\r\n".encode())
+            return True
+        return False
+
+
+def someone() -> str:
+    """Name the user that runs the tests, for a reason's sake."""
+    return getpass.getuser()

@@ -1,0 +1,183 @@
+"""A real `systemd --user` of a real unprivileged user who installed the wheel, also where PID 1 is no systemd.
+
+Everything happens in namespaces of its own (mounts and processes), so nothing outlives a run and the machine's own
+/run and services are never touched. Needs root and the right to make namespaces.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import parts
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+# The interpreter an ordinary user of the machine has; root's own (pyenv) lies where that user can't read.
+PYTHON = "/usr/bin/python3"
+_LEFT_IN_HOME = frozenset({"venv"})
+
+# $1 user, $2 the user's script, the rest NAME=VALUE for it. A tmpfs hides the machine's /run; systemd asks only for
+# /run/systemd/system to believe that it may start. The new cgroup belongs to the user, as a login would arrange it.
+_AS_ROOT = r"""
+set -euo pipefail
+user=$1 script=$2; shift 2
+uid=$(id -u "$user") gid=$(id -g "$user") home=$(getent passwd "$user" | cut -d: -f6)
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir -p /run/systemd/system /run/systemd/unit-root /run/systemd/propagate /run/lock "/run/user/$uid"
+chown "$uid:$gid" "/run/user/$uid"; chmod 700 "/run/user/$uid"
+umount -R /sys/fs/cgroup 2>/dev/null || umount -l /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+group=/sys/fs/cgroup/$user
+mkdir -p "$group"; chown -R "$uid:$gid" "$group"; echo $$ >"$group/cgroup.procs"
+set +e
+setpriv --reuid="$uid" --regid="$gid" --init-groups env -i HOME="$home" USER="$user" LOGNAME="$user" SHELL=/bin/bash \
+    PATH="$home/venv/bin:/usr/local/bin:/usr/bin:/bin" LANG=C.UTF-8 TZ=Europe/Berlin XDG_RUNTIME_DIR="/run/user/$uid" \
+    "$@" bash -c "$AS_USER" bash "$script"
+code=$?
+echo $$ >/sys/fs/cgroup/cgroup.procs
+find "$group" -depth -type d -exec rmdir {} + 2>/dev/null
+exit $code
+"""
+
+# $1 is the script. The manager gets an environment without the session bus: its own dbus.socket says where that is.
+_AS_USER = r"""
+cd "$HOME" && umask 022
+/lib/systemd/systemd --user --unit=default.target >"$XDG_RUNTIME_DIR/manager.log" 2>&1 & manager=$!
+state=none
+for _ in $(seq 200); do
+    state=$(systemctl --user is-system-running 2>/dev/null)
+    case $state in running|degraded) break ;; esac
+    sleep 0.1
+done
+case $state in
+running|degraded) ;;
+*) echo "the user manager is $state, not running:" >&2; cat "$XDG_RUNTIME_DIR/manager.log" >&2; exit 97 ;;
+esac
+export DBUS_SESSION_BUS_ADDRESS="unix:path=$XDG_RUNTIME_DIR/bus"
+bash -c "$1"; code=$?
+systemctl --user exit 2>/dev/null || kill "$manager"
+wait "$manager"
+exit $code
+"""
+
+
+def run_as_user(
+    user: str, script: str, timeout: float = 60.0, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a bash script as `user` beside that user's own, fresh systemd manager and session bus.
+
+    `timeout` is in seconds; when it ends, every process of the run is killed and TimeoutExpired raised. `env` is added
+    to the few variables a login has. Standard output and error are captured apart; exit 97 is a manager that failed.
+    """
+    arguments = [f"{name}={value}" for name, value in (env or {}).items()]
+    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+    return subprocess.run(
+        [*command, "bash", "-c", _AS_ROOT, "bash", user, script, *arguments],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "AS_USER": _AS_USER},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class MachineUser:
+    """An ordinary user of this machine, with thanksd installed from the wheel; the home is real, not under /tmp."""
+
+    name: str
+    home: Path
+    thanksd: Path
+
+    def run(
+        self, script: str, timeout: float = 60.0, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a bash script as this user, see run_as_user; `thanksd` is on its PATH."""
+        return run_as_user(self.name, script, timeout, env)
+
+    def write(self, name: str, text: str, mode: int = 0o600) -> Path:
+        """Write a file of this user's into the home, folders included (0700)."""
+        account, path = pwd.getpwnam(self.name), self.home / name
+        for folder in reversed([parent for parent in path.parents if parent.is_relative_to(self.home)]):
+            if not folder.exists():
+                folder.mkdir(mode=0o700)
+                os.chown(folder, account.pw_uid, account.pw_gid)
+        path.write_text(text, encoding="utf-8")
+        path.chmod(mode)
+        os.chown(path, account.pw_uid, account.pw_gid)
+        return path
+
+    def forget_all(self) -> None:
+        """Empty the home but for the program, as if this user had never run it."""
+        for entry in self.home.iterdir():
+            if entry.name in _LEFT_IN_HOME:
+                continue
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+@pytest.fixture(scope="session")
+def machine_account(wheel: Path) -> Iterator[MachineUser]:
+    """The user of `machine_user`, made once and removed, home and all, at the end."""
+    _need_namespaces()
+    name = f"thanksd-{uuid.uuid4().hex[:8]}"
+    _call("useradd", "--create-home", "--no-log-init", "--shell", "/bin/bash", name)
+    try:
+        user = MachineUser(name, Path(pwd.getpwnam(name).pw_dir), Path(pwd.getpwnam(name).pw_dir) / "venv/bin/thanksd")
+        _install(user, wheel)
+        yield user
+    finally:
+        _call("userdel", "--force", "--remove", name)
+
+
+@pytest.fixture
+def machine_user(machine_account: MachineUser) -> MachineUser:
+    """An ordinary user with an empty home but for the installed program; each `run` has a fresh user manager."""
+    machine_account.forget_all()
+    return machine_account
+
+
+def _need_namespaces() -> None:
+    parts.need("unshare", "setpriv", "useradd", "systemctl", "dbus-daemon", "systemd-analyze")
+    if os.geteuid() != 0:
+        _cannot("only root can make a user and a mount namespace for a real systemd --user")
+    if _try("unshare", "--mount", "--pid", "--fork", "--mount-proc", "true"):
+        _cannot("this container does not allow mount namespaces")
+    if _try(PYTHON, "-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))"):
+        _cannot(f"{PYTHON} is missing, older than 3.11, or without its venv module")
+
+
+def _try(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+def _cannot(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def _install(user: MachineUser, wheel: Path) -> None:
+    # As root, with root's pip settings and cache: whatever let `make` install the locks lets this do it again.
+    venv = user.home / "venv"
+    _call(PYTHON, "-m", "venv", str(venv))
+    pip = [str(venv / "bin/python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    _call(*pip, "--require-hashes", "--requirement", str(CHECKOUT / "requirements.lock"))
+    _call(*pip, "--no-deps", str(wheel))
+    _call("chown", "--recursive", f"{user.name}:", str(venv))
+
+
+def _call(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode != 0:
+        sys.stderr.write(done.stdout + done.stderr)
+        raise AssertionError(f"{command[0]} ended with {done.returncode}: {done.stderr.strip()}")

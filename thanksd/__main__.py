@@ -1,0 +1,5 @@
+"""python -m thanksd."""
+
+from thanksd.cli import main
+
+main()

@@ -1,0 +1,52 @@
+"""Channels carry nudges to the owner: cheap, and they may repeat. Plain values in, plain values out.
+
+The registry is literal: a channel is a name here, a module beside this file, and a branch in the daemon's nudging.
+What every channel shares is below: what to show (`Popup`), and what became of it (`Receipt`).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+# The names `[nudge] channels` knows, in the order they are tried, and what each does.
+CHANNELS = {
+    "desktop": "a popup with buttons (thanksd.channels.desktop)",
+    "terminal": "one line where the daemon has a terminal, else at the next command (thanksd.channels.popups.line)",
+}
+
+
+class Button(NamedTuple):
+    """A button of a popup: `key` comes back when it is pressed, `label` is read.
+
+    Labels have no & and no <: notification-daemon drops such a label.
+    """
+
+    key: str
+    label: str
+
+
+class Popup(NamedTuple):
+    """What a nudge says: a title of at most 40 characters, a body of at most 2 lines of 42.
+
+    `replaces` is the id of the popup this one takes the place of, and `server` who gave that id: ids mean nothing to
+    another server. `fallback` is the command line that stands in for the buttons where the server has none.
+    """
+
+    title: str
+    body: str
+    buttons: tuple[Button, ...]
+    replaces: int = 0
+    server: str = ""
+    fallback: str = ""
+
+
+class Receipt(NamedTuple):
+    """What became of a popup: `shown` is true only when the notification server said so.
+
+    `server` is its unique bus name, such as ":1.7"; `error` a sentence where it was not shown.
+    """
+
+    shown: bool
+    popup_id: int
+    server: str
+    error: str

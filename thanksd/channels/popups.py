@@ -1,0 +1,186 @@
+"""The words of popups. Pure: plain values in, a `Popup` out; whatever came from outside is cleaned and cut.
+
+A popup is a pointer, never the only place something is said: where it is cut, `thanksd` shows the whole.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection
+from typing import NamedTuple
+
+from thanksd.channels import Button, Popup
+
+TITLE_LENGTH = 40
+LINE_LENGTH = 42
+
+_REVIEW = Button("review", "Review")
+_LATER = Button("later", "Later")
+_WAIVE = Button("waive", "Not needed")
+_READY = " Draft is ready."
+
+# Zero-width (non-)joiners are format characters too, but Persian, Indic scripts and emoji are wrong without them.
+_JOINERS = "\u200c\u200d"
+# Controls, line and paragraph separators part words; lone surrogates (D-Bus refuses them) and format characters don't.
+# Among the last are the bidi marks, with which a name could turn the rest of the line around.
+_PARTING = ("Cc", "Zl", "Zp")
+_UNSEEN = ("Cs", "Cf")
+
+
+class Sayable(NamedTuple):
+    """A popup in the form one notification server can show; `actions` is key, label, key, label, ..."""
+
+    title: str
+    body: str
+    actions: list[str]
+
+
+def thanks_popup(ref: int, person: str, kind: str, when_words: str, detail: str, best_by_words: str) -> Popup:
+    """Ask for one thanks; `detail` empty means nothing is noted yet, `best_by_words` may also say "late by 1 day"."""
+    about = f" · {clean(detail)}" if clean(detail) else ""
+    first = short(f"{_capital(clean(kind))} {clean(when_words)}{about}", LINE_LENGTH)
+    second = _best_by(best_by_words) if about else "One question, then it is ready."
+    return Popup(
+        title=_titled("Thank ", person, "?"),
+        body=f"{first}\n{second}",
+        buttons=(_REVIEW, _LATER, _WAIVE),
+        fallback=f"Run: thanksd review {ref}",
+    )
+
+
+def digest_popup(names: list[str], oldest_late: str) -> Popup:
+    """Ask for several thanks at once; `oldest_late` is "late by 1 day", or empty where none is late."""
+    oldest = f"Oldest {clean(oldest_late)}." if clean(oldest_late) else ""
+    everybody = ", ".join(_first_name(name) for name in names) + "."
+    one_line = f"{everybody} {oldest}".rstrip()
+    body = one_line if len(one_line) <= LINE_LENGTH else f"{_names(names)}\n{short(oldest, LINE_LENGTH)}".rstrip()
+    return Popup(
+        title=f"{len(names)} people to thank",
+        body=body,
+        buttons=(_REVIEW, _LATER),
+        fallback="Run: thanksd review",
+    )
+
+
+def refused_popup(ref: int, person: str, address: str, server_words: str) -> Popup:
+    """Say that a mail server refused the letter's recipient; `server_words` is its answer without the code."""
+    return Popup(
+        title=_titled("", _first_name(person), "'s address was refused"),
+        body=short(f"{clean(address)}: {clean(server_words)}", LINE_LENGTH),
+        buttons=(Button("fix", "Fix it"),),
+        fallback=f"Run: thanksd review {ref}",
+    )
+
+
+def held_popup(ref: int, person: str) -> Popup:
+    """Ask the owner whether a letter arrived whose outcome can't be known."""
+    return Popup(
+        title=_titled("Did ", _first_name(person), "'s letter arrive?"),
+        body="The line broke at the end. Check Sent.",
+        buttons=(Button("resolve", "Look into it"),),
+        fallback=f"Run: thanksd resolve {ref}",
+    )
+
+
+def password_popup(provider: str, letters: int) -> Popup:
+    """Say that the mail account (`provider`, such as "Gmail") refused the login while `letters` letters wait."""
+    waiting = "1 letter waits" if letters == 1 else f"{letters} letters wait"
+    return Popup(
+        title=_titled("", provider, " refused the password"),
+        body=f"{waiting}. Nothing is lost.",
+        buttons=(Button("fix", "Fix it"),),
+        fallback="Run: thanksd credentials set",
+    )
+
+
+def waived_popup(ref: int, person: str) -> Popup:
+    """Answer a pressed "Not needed", so that a stray press can be taken back."""
+    return Popup(
+        title=_titled("Not needed: ", person, ""),
+        body="",
+        buttons=(Button("undo", "Undo"),),
+        fallback=f"Run: thanksd undo {ref}",
+    )
+
+
+def terminal_failed_popup(ref: int) -> Popup:
+    """Say that a pressed button could open nothing, and what to type instead."""
+    return Popup(title="Could not open a terminal", body=f"Run: thanksd review {ref}", buttons=())
+
+
+def line(popup: Popup, command: str) -> str:
+    """Give the same nudge as one line for a terminal, ending in the `command` to type."""
+    title = popup.title if popup.title.endswith("?") else f"{popup.title}."
+    last = popup.body.rpartition("\n")[2].removesuffix(_READY)
+    said = f"{title} {last}".rstrip()
+    return f"{said}  {command}"
+
+
+def sayable(popup: Popup, capabilities: Collection[str]) -> Sayable:
+    """Fit a popup to a server's capabilities (Desktop Notifications Specification, GetCapabilities).
+
+    Markup is escaped only where the server would interpret it, and only in the body: titles are plain text to all.
+    """
+    rows = [clean(row) for row in popup.body.split("\n")]
+    if "actions" not in capabilities and popup.fallback:
+        rows = [*rows[:1], popup.fallback]
+    body = "\n".join(row for row in rows if row)
+    if "body-markup" in capabilities:
+        body = body.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return Sayable(clean(popup.title), body, _actions(popup.buttons) if "actions" in capabilities else [])
+
+
+def _actions(buttons: tuple[Button, ...]) -> list[str]:
+    """Put a `default` action before the buttons: without it they do nothing in dunst where dmenu is missing."""
+    if not buttons:
+        return []
+    default = Button("default", buttons[0].label)
+    return [word for button in (default, *buttons) for word in button]
+
+
+def clean(text: str) -> str:
+    """Make text of unknown origin one harmless line: no controls, no bidi marks, single spaces."""
+    return " ".join("".join(map(_harmless, text)).split()).strip(_JOINERS)
+
+
+def _harmless(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in _PARTING:
+        return " "
+    return "" if category in _UNSEEN and character not in _JOINERS else character
+
+
+def short(text: str, length: int) -> str:
+    """Cut text to `length` characters, the last of them an ellipsis where something is missing."""
+    return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def _titled(before: str, name: str, after: str) -> str:
+    room = TITLE_LENGTH - len(before) - len(after)
+    return f"{before}{short(clean(name) or 'somebody', room)}{after}"
+
+
+def _best_by(words: str) -> str:
+    words = clean(words)
+    opening = "" if words.startswith("late") else "Best by "
+    words = words if opening else _capital(words)
+    return f"{opening}{short(words, LINE_LENGTH - len(opening) - len(_READY) - 1)}.{_READY}"
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _first_name(name: str) -> str:
+    return (clean(name).split(" ")[0]) or "somebody"
+
+
+def _names(names: list[str]) -> str:
+    """As many first names as fit one line, and how many more there are."""
+    firsts = [short(_first_name(name), 20) for name in names[:10]]
+    for count in range(len(firsts), 0, -1):
+        rest = len(names) - count
+        said = ", ".join(firsts[:count]) + (f" and {rest} more." if rest else ".")
+        if len(said) <= LINE_LENGTH:
+            return said
+    return f"{len(names)} people."

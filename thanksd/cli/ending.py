@@ -1,0 +1,31 @@
+"""What a command on a terminal ends with: nudges that no popup could show, and the word that nobody reminds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from thanksd.addresses import display_safe
+from thanksd.client import Client
+from thanksd.errors import ThanksdError
+
+
+def say_the_rest(client: Client) -> None:
+    """Print the waiting lines on stderr, note them as shown, and say when no daemon runs."""
+    lines = _waiting(client)
+    for one in lines:
+        click.echo(display_safe(one["line"]), err=True)
+    if lines:
+        client.shown([number for one in lines for number in one["ids"]])
+    if not client.daemon:
+        click.echo("Nobody will remind you: the daemon is not running. Start it: thanksd service install", err=True)
+
+
+def _waiting(client: Client) -> list[dict[str, Any]]:
+    # The command itself is done: a ledger that is busy now must not make it look as if it had failed.
+    try:
+        return client.waiting_lines()
+    except ThanksdError as error:
+        click.echo(f"{error.message} {error.hint}", err=True)
+        return []

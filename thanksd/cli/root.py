@@ -1,0 +1,221 @@
+"""The root of the command line: global options, the table of commands, and how errors reach people."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from thanksd import __version__, paths
+from thanksd.client import Client
+from thanksd.errors import ThanksdError
+
+# command -> (module, what it is for). A module is loaded when its command is run, not to list it.
+COMMANDS = {
+    "add": ("adding", "Note that you met somebody."),
+    "owed": ("listing", "What is due and owed, soonest first."),
+    "review": ("review", "Every due thanks in turn: draft, findings, one key each."),
+    "send": ("sending", "Send a letter, after showing it."),
+    "draft": ("drafting", "Show or change the draft of a thanks."),
+    "show": ("listing", "Everything about one thanks."),
+    "edit": ("adding", "Change what was noted."),
+    "snooze": ("answering", "Be reminded later."),
+    "waive": ("answering", "Decide not to thank."),
+    "done": ("answering", "Thanked otherwise: in person, by phone, by card."),
+    "undo": ("answering", "Take back a queued letter, a waive, a done, a snooze."),
+    "outbox": ("listing", "Letters that are on their way."),
+    "resolve": ("answering", "Say what became of a held letter."),
+    "people": ("people", "Whom you know here."),
+    "templates": ("templates", "The notes' templates, and your own."),
+    "log": ("listing", "What happened, with times."),
+    "run": ("daemon", "The daemon, in the foreground."),
+    "service": ("service", "The daemon as a systemd user service."),
+    "config": ("config", "The settings."),
+    "credentials": ("credentials", "The mail account's password."),
+    "demo": ("demo", "See it work, in a throw-away ledger."),
+    "help": ("topics", "More about one topic."),
+}
+
+
+class State:
+    """What the global options said."""
+
+    def __init__(self) -> None:
+        self.json = False
+        self.debug = False
+        self.config = ""
+        self.store = ""
+        self.quiet_end = False
+        self._client: Client | None = None
+
+    @property
+    def config_file(self) -> str:
+        """The config file: --config, THANKSD_CONFIG, or its place by XDG; absolute."""
+        return os.path.abspath(self.config or os.environ.get("THANKSD_CONFIG", "") or paths.config_file())  # noqa: PTH100
+
+    @property
+    def store_url(self) -> str:
+        """The store: --store, THANKSD_STORE, or its place by XDG."""
+        return paths.store_url(self.store or os.environ.get("THANKSD_STORE", "") or str(paths.store_file()))
+
+    @property
+    def client(self) -> Client:
+        """The way to the verbs."""
+        if self._client is None:
+            self._client = Client(self.store_url, self.config_file, lines_wanted=sys.stderr.isatty())
+        return self._client
+
+    @property
+    def opened(self) -> Client | None:
+        """The client, if a verb was called."""
+        return self._client
+
+
+def _keep(context: click.Context, option: click.Parameter, value: Any) -> None:  # noqa: ANN401  click's signature
+    # Given before or after the command: the last one that says anything counts.
+    if value:
+        setattr(context.ensure_object(State), str(option.name), value)
+
+
+def _global_options() -> list[click.Parameter]:
+    # eager: a command's own callbacks may want the client.
+    common: dict[str, Any] = {"expose_value": False, "callback": _keep, "is_eager": True}
+    return [
+        click.Option(["--json"], is_flag=True, help="Print facts as one JSON object.", **common),
+        click.Option(["--config"], metavar="FILE", help="Another config file.", **common),
+        click.Option(["--store"], metavar="URL", help="Another store: a path or an SQLAlchemy URL.", **common),
+        click.Option(["--debug"], is_flag=True, help="Show where an error comes from.", **common),
+    ]
+
+
+class Command(click.Command):
+    """A command that takes the global options too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  click's signature
+        super().__init__(*args, **kwargs)
+        self.params += _global_options()
+        self.params.append(_version_option())
+
+
+class Group(click.Group):
+    """A command with sub-commands, each taking the global options."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  click's signature
+        super().__init__(*args, **kwargs)
+        self.params += _global_options()
+        self.params.append(_version_option())
+
+
+class Root(Group):
+    """The root: commands are found in the table and loaded when run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Give the names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  click's signature
+        """Load one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"thanksd.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  as above
+        """List the commands from the table, without loading one."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one is said with the nearest right one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            import difflib  # noqa: PLC0415  only for a mistake
+
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f"Did you mean: thanksd {close[0]}?" if close else "See: thanksd --help"
+            raise click.UsageError(f"There is no command {name!r}.\n{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _version_option() -> click.Option:
+    def say(context: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001  click's signature
+        if value:
+            click.echo(f"thanksd {__version__}")
+            context.exit()
+
+    return click.Option(
+        ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=say, help="Print the version."
+    )
+
+
+@click.command(cls=Root, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def app(context: click.Context) -> None:
+    """Make sure that nobody you met goes unthanked."""
+    context.ensure_object(State)
+    if context.invoked_subcommand is None:
+        command = app.get_command(context, "owed")
+        if command is not None:
+            context.invoke(command)
+
+
+def run() -> int:
+    """Run one command and give its exit code; errors go to stderr as one line and one hint."""
+    state = State()
+    try:
+        code = app.main(prog_name="thanksd", standalone_mode=False, obj=state)
+        _say_the_rest(state)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except click.UsageError as error:
+        return _usage(error)
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # The reader has what it wanted (`| head`); Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except ThanksdError as error:
+        return _complain(error, state)
+    else:
+        return code if isinstance(code, int) else 0
+
+
+def _say_the_rest(state: State) -> None:
+    client = state.opened
+    if client is not None and sys.stderr.isatty() and not state.quiet_end:
+        from thanksd.cli.ending import say_the_rest  # noqa: PLC0415  on a terminal only
+
+        say_the_rest(client)
+
+
+def _complain(error: ThanksdError, state: State) -> int:
+    if state.debug:
+        import traceback  # noqa: PLC0415  only for --debug
+
+        traceback.print_exception(error)
+    from thanksd.addresses import display_safe  # noqa: PLC0415  messages may hold what somebody typed or sent
+
+    for line in (error.message, error.hint):
+        if line:
+            click.echo(display_safe(line), err=True)
+    return error.exit_code
+
+
+def _usage(error: click.UsageError) -> int:
+    from thanksd.addresses import display_safe  # noqa: PLC0415  as above
+
+    hint = f"See: {error.ctx.command_path} --help" if error.ctx is not None else "See: thanksd --help"
+    lines = error.format_message().split("\n")
+    for line in lines if len(lines) > 1 else [*lines, hint]:
+        click.echo(display_safe(line), err=True)
+    return error.exit_code

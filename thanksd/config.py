@@ -1,0 +1,245 @@
+"""The settings: one table in code (name, type, default, meaning) that makes the checks, the help and the docs.
+
+Each dataclass below is a TOML table, each field a setting; its metadata carries the meaning. A field's type is its
+TOML type. Read at the doors only, and handed down frozen.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from thanksd.errors import ConfigError
+
+
+def _setting(default: Any, meaning: str, choices: tuple[str, ...] = ()) -> Any:  # noqa: ANN401  as dataclasses.field
+    return field(default=default, metadata={"meaning": meaning, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Me:
+    """Who writes the letters."""
+
+    name: str = _setting("", "your name, as under a letter")
+    email: str = _setting("", "the address letters come from")
+    language: str = _setting("en", "language of drafts, unless the person has one")
+    timezone: str = _setting("", "your time zone, such as Europe/Berlin; empty is the system's")
+    signature: str = _setting("", "what stands under a letter; empty is your name")
+
+
+@dataclass(frozen=True)
+class Maildir:
+    """Letters saved into a folder; nobody is mailed."""
+
+    path: str = _setting("", "the Maildir folder letters are saved in")
+
+
+@dataclass(frozen=True)
+class Smtp:
+    """Letters sent through your mail account."""
+
+    host: str = _setting("", "the submission server, such as smtp.fastmail.com")
+    port: int = _setting(0, "its port; 0 is 465 for tls, 587 for starttls, 25 for none")
+    security: str = _setting("tls", "tls, starttls, or none (loopback only)", ("tls", "starttls", "none"))
+    auth: str = _setting("password", "how to log in", ("password", "xoauth2", "none"))
+    username: str = _setting("", "the login name; empty is me.email")
+    password_command: str = _setting("", "a command that prints the password, such as 'pass mail'")
+    token_command: str = _setting("", "a command that prints an OAuth 2 access token, for xoauth2")
+
+
+@dataclass(frozen=True)
+class Transport:
+    """How letters leave."""
+
+    kind: str = _setting("", "smtp or maildir; empty: nothing can be sent yet", ("", "smtp", "maildir"))
+    maildir: Maildir = field(default_factory=Maildir)
+    smtp: Smtp = field(default_factory=Smtp)
+
+
+@dataclass(frozen=True)
+class Nudge:
+    """How you are reminded."""
+
+    channels: tuple[str, ...] = _setting(("desktop", "terminal"), "where nudges go", ("desktop", "terminal"))
+    quiet_hours: str = _setting("21:00-08:30", "no popups between these; empty is off")
+    weekdays_only: bool = _setting(default=False, meaning="no popups on Saturday and Sunday")
+    terminal: str = _setting("auto", "the terminal program that Review opens; auto finds one")
+
+
+@dataclass(frozen=True)
+class Send:
+    """How letters are let go."""
+
+    undo: str = _setting("30s", "how long a confirmed letter can be taken back, 0s to 10m; 0s leaves at once")
+
+
+@dataclass(frozen=True)
+class KindTimes:
+    """Times of one kind of meeting, [kind.NAME]; empty takes the table's."""
+
+    nudge: str = _setting("", "when to nudge: '3h' after the meeting, or 'next day 09:00'")
+    best_by: str = _setting("", "until when the thanks is in time: '24h', '7d' after the meeting")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every setting, frozen. `kind` maps a kind's name to its own times."""
+
+    me: Me = field(default_factory=Me)
+    transport: Transport = field(default_factory=Transport)
+    nudge: Nudge = field(default_factory=Nudge)
+    send: Send = field(default_factory=Send)
+    kind: dict[str, KindTimes] = field(default_factory=dict)
+
+
+class Setting(NamedTuple):
+    """One row of the table of settings."""
+
+    name: str
+    default: object
+    meaning: str
+    choices: tuple[str, ...]
+
+
+def table(cls: type = Config, prefix: str = "") -> Iterator[Setting]:
+    """Give every setting with its dotted name, default and meaning; [kind.NAME] as kind.NAME."""
+    for item in fields(cls):
+        sub = _table_class(cls, item.name)
+        if sub is not None:
+            inner = f"{prefix}{item.name}." + ("NAME." if item.name == "kind" else "")
+            yield from table(sub, inner)
+        else:
+            yield Setting(prefix + item.name, item.default, item.metadata["meaning"], item.metadata["choices"])
+
+
+def _table_class(cls: type, name: str) -> type | None:
+    if cls is Config and name == "kind":
+        return KindTimes
+    return next((made for item in fields(cls) if item.name == name and (made := _made_by(item))), None)
+
+
+def _made_by(item: Any) -> type | None:  # noqa: ANN401  a dataclasses.Field of any type
+    factory = item.default_factory
+    return factory if isinstance(factory, type) and is_dataclass(factory) else None
+
+
+def load(path: Path) -> Config:
+    """Read the config file; one that is not there gives the defaults.
+
+    Raises ConfigError naming the file, the line and the nearest right key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return Config()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The config can't be read: {path}: {error}.", f"Look at it: {path}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str = "config") -> Config:
+    """Check and freeze a config's text.
+
+    Raises ConfigError naming `source`, the line and the nearest right key.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The config is not TOML: {source}: {error}.", f"Mend it: {source}") from error
+    reader = _Reader(text, source)
+    tables: dict[str, Any] = {
+        name: reader.kinds(value) if name == "kind" else reader.table(Config, name, value)
+        for name, value in reader.known(Config, "", data)
+    }
+    return Config(**tables)
+
+
+class _Reader:
+    """Turns parsed TOML into the dataclasses, knowing the text so that an error can name its line."""
+
+    def __init__(self, text: str, source: str) -> None:
+        self.lines = text.splitlines()
+        self.source = source
+
+    def known(self, cls: type, prefix: str, data: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+        names = [item.name for item in fields(cls)]
+        for name, value in data.items():
+            if name not in names:
+                self.refuse(f"{prefix}{name} is no setting", prefix + name, _nearest(name, names, prefix))
+            yield name, value
+
+    def table(self, cls: type, name: str, value: Any, prefix: str = "") -> object:  # noqa: ANN401  as TOML gives it
+        sub = _table_class(cls, name)
+        if sub is None:
+            return self.value(cls, name, value, prefix)
+        if not isinstance(value, dict):
+            self.refuse(f"{prefix}{name} must be a table", prefix + name, f"Write [{prefix}{name}]")
+        inner = f"{prefix}{name}."
+        return sub(**{key: self.table(sub, key, item, inner) for key, item in self.known(sub, inner, value)})
+
+    def kinds(self, value: Any) -> dict[str, KindTimes]:  # noqa: ANN401  as TOML gives it
+        if not isinstance(value, dict):
+            self.refuse("kind must be a table", "kind", "Write [kind.coffee]")
+        made = {}
+        for name, times in value.items():
+            if not isinstance(times, dict):
+                self.refuse(f"kind.{name} must be a table", f"kind.{name}", f"Write [kind.{name}]")
+            prefix = f"kind.{name}."
+            known = self.known(KindTimes, prefix, times)
+            words: dict[str, Any] = {key: self.value(KindTimes, key, item, prefix) for key, item in known}
+            made[name] = KindTimes(**words)
+        return made
+
+    def value(self, cls: type, name: str, value: object, prefix: str) -> object:
+        item = next(item for item in fields(cls) if item.name == name)
+        full, choices = prefix + name, item.metadata["choices"]
+        if isinstance(item.default, tuple):
+            value = tuple(value) if isinstance(value, list) else value
+        # bool is an int to isinstance, and `port = true` is no port.
+        if type(value) is not type(item.default):
+            self.refuse(f"{full} must be {_type_word(item.default)}", full, f"For example: {name} = {_toml(item)}")
+        parts = value if isinstance(value, tuple) else (value,)
+        for part in parts:
+            if choices and part not in choices:
+                words = ", ".join(choice or '""' for choice in choices)
+                self.refuse(f"{full} can't be {part!r}", full, f"It is one of: {words}")
+        return value
+
+    def refuse(self, what: str, full: str, hint: str) -> NoReturn:
+        line = _line_of(self.lines, full)
+        raise ConfigError(f"The config has a mistake: {self.source}, line {line}: {what}.", hint)
+
+
+def _nearest(name: str, names: list[str], prefix: str) -> str:
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"Did you mean {prefix}{close[0]}?" if close else f"There are: {', '.join(names)}"
+
+
+def _type_word(default: object) -> str:
+    return {str: "text in quotes", int: "a whole number", bool: "true or false", tuple: "a list"}[type(default)]
+
+
+def _toml(item: Any) -> str:  # noqa: ANN401  a dataclasses.Field of any type
+    value = item.default
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int) else f'"{value}"' if isinstance(value, str) else str(list(value))
+
+
+def _line_of(lines: list[str], full: str) -> int:
+    """Find the line, counted from 1, on which a dotted name is set; tomllib does not keep positions."""
+    table_name = ""
+    *tables, key = full.split(".")
+    for number, line in enumerate(lines, 1):
+        stripped = line.strip()
+        if stripped.startswith("["):
+            table_name = stripped.strip("[] \t")
+            if table_name == full:
+                return number
+        if table_name == ".".join(tables) and stripped.partition("=")[0].strip().strip("\"'") == key:
+            return number
+    return 1

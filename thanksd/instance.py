@@ -1,0 +1,101 @@
+"""Who we are among processes: the lock that keeps one daemon per store, and the name that a claim is made under."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from thanksd.errors import PermissionDeniedError
+
+
+class InstanceLock:
+    """An flock(2) on a file beside the store. The kernel drops it with the process, so no stale lock is possible."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: IO[str] | None = None
+
+    def acquire(self, role: str) -> bool:
+        """Take the lock without waiting and write `role` and pid into it; False where somebody has it.
+
+        Raises PermissionDeniedError where the file can't be opened.
+        """
+        try:
+            file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+", encoding="ascii")
+        except OSError as error:
+            raise PermissionDeniedError(
+                f"The lock can't be opened: {self.path}: {error.strerror}. Nothing stored.",
+                "Check who owns that folder.",
+            ) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return False
+        file.truncate(0)
+        file.write(f"{role} {os.getpid()}\n")
+        file.flush()
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Give the lock back. The file stays: removing it would let two holders lock two files of one name."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def holder(self) -> tuple[str, int]:
+        """Give the role and pid that the holder wrote; ("", 0) where nothing is known."""
+        try:
+            role, pid = self.path.read_text(encoding="ascii").split()
+        except (OSError, ValueError):
+            return "", 0
+        return role, int(pid)
+
+    def held_by_daemon(self) -> bool:
+        """Say whether a daemon holds the lock now."""
+        if not self.path.exists():
+            return False
+        if self.acquire("look"):
+            self.release()
+            return False
+        return self.holder()[0] == "daemon"
+
+
+def _start_time(pid: int) -> str:
+    """Give a process's start in clock ticks since boot (proc(5), stat field 22); "" where there is none such."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # The command's name may hold spaces and parentheses; the fields we want follow the last one.
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def _machine() -> str:
+    # The same machine in another pid namespace (a container) can't see our pids: treat it as another machine.
+    for path in (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id")):
+        if path.exists():
+            return f"{path.read_text(encoding='ascii').strip()[:12]}-{Path('/proc/self/ns/pid').stat().st_ino}"
+    return f"{os.uname().nodename}-{Path('/proc/self/ns/pid').stat().st_ino}"
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def owner() -> str:
+    """Name this process so that another can tell whether it is still alive: machine, boot, pid, start time."""
+    pid = os.getpid()
+    return f"{_machine()} {_boot()} {pid} {_start_time(pid)}"
+
+
+def is_surely_dead(name: str) -> bool:
+    """Say whether the owner's process is known to have ended; another machine's can't be known."""
+    machine, boot, pid, start = name.split(" ")
+    if machine != _machine():
+        return False
+    return boot != _boot() or _start_time(int(pid)) != start

@@ -1,0 +1,105 @@
+"""Where things are: XDG folders (the XDG Base Directory Specification), and our own data folders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+from thanksd.errors import ConfigError, PermissionDeniedError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def data_folder(name: str) -> Path:
+    """Find `templates`, `migrations` or `systemd`: inside the package when installed, beside it in a checkout."""
+    inside = _PACKAGE / name
+    return inside if inside.is_dir() else _PACKAGE.parent / name
+
+
+def config_file() -> Path:
+    """Give the config file's default place."""
+    return _xdg("XDG_CONFIG_HOME", ".config") / "thanksd" / "config.toml"
+
+
+def user_templates(config: Path) -> Path:
+    """Give the folder of the user's own templates, beside the config file."""
+    return config.parent / "templates"
+
+
+def store_file() -> Path:
+    """Give the store's default place."""
+    return _xdg("XDG_DATA_HOME", ".local/share") / "thanksd" / "thanksd.db"
+
+
+def store_url(text: str) -> str:
+    """Give the SQLAlchemy URL for a URL or a path.
+
+    Raises ConfigError where it names no store of a kind we know.
+    """
+    if "://" not in text:
+        return f"sqlite:///{Path(text).expanduser().resolve()}"
+    if not text.startswith("sqlite:///"):
+        kind = text.partition("://")[0]
+        raise ConfigError(f"There is no such kind of store: {kind}.", "Give a path, or sqlite:////full/path.")
+    return f"sqlite:///{Path(text.removeprefix('sqlite:///')).resolve()}"
+
+
+def socket_file(url: str) -> Path:
+    """Give the daemon's socket: one per store, named by a hash of the store's URL, in the runtime folder."""
+    return runtime_folder() / (hashlib.blake2b(url.encode(), digest_size=8).hexdigest() + ".sock")
+
+
+def _xdg(variable: str, under_home: str) -> Path:
+    # The specification: a relative path in these variables is invalid and must be ignored.
+    value = os.environ.get(variable, "")
+    return Path(value) if value.startswith("/") else home() / under_home
+
+
+def home() -> Path:
+    """Give the home folder.
+
+    Raises ConfigError where neither HOME nor the user database knows one.
+    """
+    found = os.path.expanduser("~")  # noqa: PTH111  Path.home() raises RuntimeError, this gives "~" back
+    if not found.startswith("/"):
+        raise ConfigError("There is no home folder.", "Set HOME, or XDG_CONFIG_HOME and XDG_DATA_HOME.")
+    return Path(found)
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that only its owner can enter (0700), and give it.
+
+    Raises PermissionDeniedError where it can't be made.
+    """
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermissionDeniedError(
+            f"The folder can't be made: {path}: {error.strerror}.", "Nothing stored."
+        ) from error
+    return path
+
+
+def runtime_folder() -> Path:
+    """Give the folder of the socket: private, ours, gone at logout. It is made when missing.
+
+    Raises PermissionDeniedError where somebody else owns it (a shared /tmp invites that).
+    """
+    folder = private_folder(_runtime_base() / "thanksd")
+    info = folder.lstat()
+    if info.st_uid != os.getuid() or not stat.S_ISDIR(info.st_mode):
+        raise PermissionDeniedError(f"The folder belongs to somebody else: {folder}.", "Set XDG_RUNTIME_DIR.")
+    if stat.S_IMODE(info.st_mode) & 0o077:
+        folder.chmod(0o700)
+    return folder
+
+
+def _runtime_base() -> Path:
+    # cron, su and ssh without PAM lack XDG_RUNTIME_DIR while the folder is there (pam_systemd(8)).
+    value = os.environ.get("XDG_RUNTIME_DIR", "")
+    usual = Path(f"/run/user/{os.getuid()}")
+    if value.startswith("/"):
+        return Path(value)
+    return usual if usual.is_dir() else _xdg("XDG_CACHE_HOME", ".cache")

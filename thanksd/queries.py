@@ -1,0 +1,258 @@
+"""What the store says, as plain values: the rows behind every list, and finding a thanks by what a person types."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+
+from thanksd import states
+from thanksd.addresses import fold
+from thanksd.errors import NotFoundError, UsageError
+from thanksd.models import Letter, Meeting, Person, Promise, Thanks
+from thanksd.moments import to_iso
+from thanksd.rows import AnyRow, AnySelect
+
+_MANY = 10
+
+_COLUMNS = (
+    Thanks.id,
+    Thanks.state,
+    Thanks.details,
+    Thanks.nudge_at,
+    Thanks.due_by,
+    Person.id.label("person_id"),
+    Person.name,
+    Person.email,
+    Person.lang,
+    Person.tz.label("person_tz"),
+    Person.seniority,
+    Meeting.id.label("meeting_id"),
+    Meeting.kind,
+    Meeting.at,
+    Meeting.tz,
+    Meeting.place,
+    Meeting.about,
+)
+
+_LETTER_COLUMNS = (
+    Letter.id,
+    Letter.thanks_id,
+    Letter.to,
+    Letter.state,
+    Letter.reason,
+    Letter.message_id,
+    Letter.subject,
+    Letter.sha256,
+    Letter.send_after,
+    Letter.sent_at,
+    Letter.attempts,
+    Letter.server_reply,
+)
+
+is_open: ColumnElement[bool] = Thanks.closed_at.is_(None)
+
+
+def _thanks() -> AnySelect:
+    return (
+        select(*_COLUMNS)
+        .join_from(Thanks, Person, Thanks.person_id == Person.id)
+        .join(Meeting, Thanks.meeting_id == Meeting.id)
+    )
+
+
+def thanks(connection: Connection, which: ColumnElement[bool], now: datetime) -> list[dict[str, Any]]:
+    """Give the thanks that `which` selects, soonest first, in the shape that --json prints."""
+    rows = connection.execute(_thanks().where(which).order_by(Thanks.nudge_at, Thanks.id)).all()
+    chosen = select(Thanks.id).where(which)
+    promises = _promises(connection, chosen)
+    letters = _newest_letters(connection, chosen)
+    return [_plain_thanks(row, promises.get(row.id, []), letters.get(row.id), now) for row in rows]
+
+
+def thanks_by_id(connection: Connection, numbers: Iterable[int], now: datetime) -> list[dict[str, Any]]:
+    """Give these thanks in the order asked for."""
+    numbers = list(numbers)
+    found = {item["id"]: item for item in thanks(connection, Thanks.id.in_(numbers), now)}
+    return [found[number] for number in numbers]
+
+
+def _plain_thanks(row: AnyRow, promises: list[Any], letter: dict[str, Any] | None, now: datetime) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "state": states.seen(row.state, is_past=row.nudge_at <= now),
+        "person": {
+            "id": row.person_id,
+            "name": row.name,
+            "email": row.email,
+            "lang": row.lang,
+            "tz": row.person_tz,
+            "seniority": row.seniority,
+        },
+        "meeting": {
+            "id": row.meeting_id,
+            "kind": row.kind,
+            "at": to_iso(row.at),
+            "tz": row.tz,
+            "place": row.place or None,
+            "about": row.about or None,
+        },
+        "details": row.details,
+        "promises": promises,
+        "nudge_at": to_iso(row.nudge_at),
+        "due_by": to_iso(row.due_by),
+        "letter": letter,
+    }
+
+
+def _promises(connection: Connection, chosen: AnySelect) -> Mapping[int, list[dict[str, Any]]]:
+    query = select(Promise.thanks_id, Promise.id, Promise.text, Promise.due, Promise.done_at)
+    found = defaultdict(list)
+    for row in connection.execute(query.where(Promise.thanks_id.in_(chosen)).order_by(Promise.id)):
+        found[row.thanks_id].append(
+            {"id": row.id, "text": row.text, "due": _maybe_iso(row.due), "done_at": _maybe_iso(row.done_at)}
+        )
+    return found
+
+
+def _newest_letters(connection: Connection, chosen: AnySelect) -> dict[int, dict[str, Any]]:
+    query = select(*_LETTER_COLUMNS).where(Letter.thanks_id.in_(chosen)).order_by(Letter.id)
+    return {row.thanks_id: plain_letter(row) for row in connection.execute(query)}
+
+
+def letters(connection: Connection, which: ColumnElement[bool]) -> list[dict[str, Any]]:
+    """Give the letters that `which` selects, oldest first, in the shape that --json prints."""
+    return [plain_letter(row) for row in connection.execute(select(*_LETTER_COLUMNS).where(which).order_by(Letter.id))]
+
+
+def plain_letter(row: AnyRow) -> dict[str, Any]:
+    """Give one letter's row as plain values."""
+    return {
+        "id": row.id,
+        "thanks": row.thanks_id,
+        "to": row.to,
+        "state": row.state,
+        "reason": row.reason or None,
+        "message_id": row.message_id,
+        "subject": row.subject,
+        "sha256": row.sha256,
+        "send_after": to_iso(row.send_after),
+        "sent_at": _maybe_iso(row.sent_at),
+        "attempts": row.attempts,
+        "server_reply": row.server_reply or None,
+    }
+
+
+def _maybe_iso(moment: datetime | None) -> str | None:
+    return None if moment is None else to_iso(moment)
+
+
+def find_ref(connection: Connection, ref: str, *, closed_too: bool = False) -> int:
+    """Give the number of the thanks that REF names: a number, or the start of a word of a name or an address.
+
+    A name is looked for among the open ones; with `closed_too` then the one closed last.
+    Raises NotFoundError, or UsageError listing the candidates.
+    """
+    if ref.isascii() and ref.isdigit():
+        return _by_number(connection, int(ref))
+    words = fold(ref).split()
+    candidates = _open_matches(connection, words) if words else []
+    if len(candidates) == 1:
+        return int(candidates[0].id)
+    if candidates:
+        raise UsageError(f'{_count(len(candidates))} match "{ref}": {_list(candidates)}.', "Say the number.")
+    found = _closed_match(connection, words) if closed_too and words else None
+    if found is None:
+        raise NotFoundError(f'No open thanks matches "{ref}".', "See them: thanksd owed")
+    return found
+
+
+def _by_number(connection: Connection, number: int) -> int:
+    # SQLite's integers have 64 bits; a longer one can't be bound, and names no thanks either.
+    if number < 2**63 and connection.scalar(select(Thanks.id).where(Thanks.id == number)) is not None:
+        return number
+    raise NotFoundError(f"There is no thanks {number}.", "See them: thanksd owed --all")
+
+
+def _open_matches(connection: Connection, words: list[str]) -> list[AnyRow]:
+    query = (
+        select(Thanks.id, Person.name, Person.name_key, Person.email_key, Meeting.kind)
+        .join_from(Thanks, Person, Thanks.person_id == Person.id)
+        .join(Meeting, Thanks.meeting_id == Meeting.id)
+        .where(is_open)
+        .order_by(Thanks.id)
+    )
+    return [row for row in connection.execute(query) if _matches(words, f"{row.name_key} {row.email_key or ''}")]
+
+
+def _matches(words: list[str], text: str) -> bool:
+    starts = text.replace("@", " ").replace(".", " ").split() + text.split()
+    return all(any(start.startswith(word) for start in starts) for word in words)
+
+
+def _closed_match(connection: Connection, words: list[str]) -> int | None:
+    wanted = and_(
+        *(
+            or_(
+                Person.name_key.startswith(word, autoescape=True), Person.name_key.contains(f" {word}", autoescape=True)
+            )
+            for word in words
+        )
+    )
+    query = select(Thanks.id).join(Person, Thanks.person_id == Person.id).where(wanted, Thanks.closed_at.is_not(None))
+    found = connection.scalar(query.order_by(Thanks.closed_at.desc()).limit(1))
+    return None if found is None else int(found)
+
+
+def _count(number: int) -> str:
+    return {2: "Two", 3: "Three", 4: "Four"}.get(number, str(number))
+
+
+def _list(candidates: list[AnyRow]) -> str:
+    shown = "   ".join(f"{row.id} {row.name}, {row.kind}" for row in candidates[:_MANY])
+    return shown + (f"   and {len(candidates) - _MANY} more" if len(candidates) > _MANY else "")
+
+
+def people_named(connection: Connection, name: str) -> list[AnyRow]:
+    """Give everybody of exactly this name, ignoring case and accents."""
+    query = select(Person.id, Person.name, Person.email, Person.email_key).where(Person.name_key == fold(name))
+    return list(connection.execute(query.order_by(Person.id)))
+
+
+def person_with_email(connection: Connection, email: str) -> AnyRow | None:
+    """Give the person of this address, ignoring case."""
+    query = select(Person.id, Person.name, Person.email).where(Person.email_key == fold(email))
+    return connection.execute(query).one_or_none()
+
+
+def same_meeting(connection: Connection, person: int, kind: str, day: str) -> int | None:
+    """Give the thanks already owed to this person for a meeting of this kind on this local day."""
+    query = (
+        select(Thanks.id)
+        .join(Meeting, Thanks.meeting_id == Meeting.id)
+        .where(Thanks.person_id == person, Meeting.kind == kind, Meeting.day == day)
+    )
+    return connection.scalar(query.limit(1))
+
+
+def last_kind(connection: Connection) -> str | None:
+    """Give the kind of the meeting added last."""
+    return connection.scalar(select(Meeting.kind).order_by(Meeting.id.desc()).limit(1))
+
+
+def counts_since(connection: Connection, moment: datetime) -> tuple[int, int, int]:
+    """Give how many were met since `moment`, how many of those were thanked, and how many of them in time."""
+    query = (
+        select(
+            func.count(),
+            func.count().filter(Thanks.state == states.THANKED),
+            func.count().filter(and_(Thanks.state == states.THANKED, Thanks.closed_at <= Thanks.due_by)),
+        )
+        .select_from(Thanks)
+        .where(Thanks.changed_at >= moment, Thanks.created_at >= moment)
+    )
+    met, thanked, in_time = connection.execute(query).one()
+    return met, thanked, in_time

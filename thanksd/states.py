@@ -1,0 +1,64 @@
+"""States of thanks and letters, and the moves between them. Pure."""
+
+from __future__ import annotations
+
+from thanksd.errors import UsageError
+
+# A thanks. `due` is never stored: every reader sees an owed or snoozed thanks as due once its nudge_at has passed.
+OWED, DUE, SNOOZED, CONFIRMED, THANKED, WAIVED = "owed", "due", "snoozed", "confirmed", "thanked", "waived"
+THANKS_STATES = (OWED, DUE, SNOOZED, CONFIRMED, THANKED, WAIVED)
+OPEN = (OWED, DUE, SNOOZED, CONFIRMED)
+
+_THANKS_MOVES = {
+    OWED: {SNOOZED, CONFIRMED, THANKED, WAIVED},
+    SNOOZED: {OWED, SNOOZED, CONFIRMED, THANKED, WAIVED},
+    CONFIRMED: {OWED, SNOOZED, THANKED},
+    THANKED: {OWED, SNOOZED},
+    WAIVED: {OWED, SNOOZED},
+}
+
+# A letter in the outbox (the words are Postfix's, where it has one).
+QUEUED, SENDING, DEFERRED, HELD = "queued", "sending", "deferred", "held"
+SENT, FAILED, CANCELLED = "sent", "failed", "cancelled"
+LETTER_STATES = (QUEUED, SENDING, DEFERRED, HELD, SENT, FAILED, CANCELLED)
+LIVE = (QUEUED, SENDING, DEFERRED, HELD)
+
+_LETTER_MOVES = {
+    QUEUED: {SENDING, CANCELLED, HELD},
+    DEFERRED: {SENDING, CANCELLED, HELD},
+    SENDING: {QUEUED, DEFERRED, HELD, SENT, FAILED},
+    HELD: {QUEUED, SENT, CANCELLED},
+}
+
+# The phases of an attempt: in `pre` nothing can have been delivered; in `dot` the final dot may have left.
+PRE, DOT = "pre", "dot"
+
+# What one attempt came to.
+ACCEPTED, REJECTED, NOT_NOW, UNKNOWN = "accepted", "rejected", "not-now", "unknown"
+
+# Why a letter waits (`reason` of deferred letters): the server refused the login, so nothing is tried until a person
+# mends it; or the password could not be read here (a locked keyring), which is tried again.
+CREDENTIALS, PASSWORD = "credentials", "password"
+
+
+def seen(stored: str, *, is_past: bool) -> str:
+    """Give the state a reader sees: owed and snoozed are due once their moment `is_past`."""
+    return DUE if is_past and stored in (OWED, SNOOZED) else stored
+
+
+def check_thanks(before: str, after: str) -> None:
+    """Refuse a move of a thanks that the table does not have.
+
+    Raises UsageError.
+    """
+    if after not in _THANKS_MOVES[before]:
+        raise UsageError(f"A thanks that is {before} can't become {after}.")
+
+
+def check_letter(before: str, after: str) -> None:
+    """Refuse a move of a letter that the table does not have.
+
+    Raises UsageError.
+    """
+    if after not in _LETTER_MOVES.get(before, set()):
+        raise UsageError(f"A letter that is {before} can't become {after}.")

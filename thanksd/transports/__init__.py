@@ -1,0 +1,100 @@
+"""Transports carry letters to others: irreversible, so at most once. Plain values in and out; no database.
+
+A transport has two halves. Up to the call of `on_dot` nothing can have been delivered; from its True on the letter may
+have been. `on_dot` commits that border durably (phase `dot`) and re-checks that the letter is still this worker's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from thanksd import config
+from thanksd.errors import ConfigError
+
+# Why an outcome is what it is, beside states.CREDENTIALS; the empty reason needs no more words than the reply.
+GREYLISTED = "greylisted"  # the server asked to be tried again in some minutes
+BUSY = "busy"  # the server said not now, with a 4xx
+REFUSED = "refused"  # nothing listens there, or the server takes nobody in now
+NO_NETWORK = "no network"  # no name, no route, no answer to connecting
+DROPPED = "dropped"  # the connection ended, or fell silent, in mid-session
+GARBLED = "garbled"  # the server said something that SMTP does not have there
+TLS = "tls"  # no TLS, or a certificate that does not prove the server
+LOST_LEASE = "lost lease"  # another worker has, or may have, the letter
+FOLDER = "folder"  # the Maildir could not be written
+LETTER = "letter"  # the letter can't be sent as it is
+
+LONGEST_REPLY = 500
+
+
+class Envelope(NamedTuple):
+    """One letter for one recipient: ASCII addresses, and the frozen RFC 5322 bytes (CRLF, 7 bits)."""
+
+    sender: str
+    recipient: str
+    raw: bytes
+    message_id: str
+
+
+class Outcome(NamedTuple):
+    """What one attempt came to.
+
+    `kind` is one of states.ACCEPTED, REJECTED, NOT_NOW, UNKNOWN; `reply` the server's words, printable and at most
+    LONGEST_REPLY characters, or ours where no server spoke; `code` the SMTP reply code, if there was one; `reason`
+    one of the words above or states.CREDENTIALS, or empty.
+    """
+
+    kind: str
+    reply: str
+    code: int | None
+    reason: str
+
+
+# Commits phase `dot`; True: go on. False: the lease is lost, and the letter must not leave.
+OnDot: TypeAlias = Callable[[], bool]
+# Fetches the password or access token; None where there is no login.
+Secret: TypeAlias = Callable[[], str] | None
+_Deliver: TypeAlias = Callable[[config.Transport, str, Secret, Envelope, OnDot], Outcome]
+
+
+def deliver(
+    transport: config.Transport, username_default: str, secret: Secret, envelope: Envelope, on_dot: OnDot
+) -> Outcome:
+    """Try once to deliver a letter by the transport that the config names.
+
+    `username_default` (me.email) logs in where the config has no username. Raises ConfigError, before anything left,
+    where the config can't work; and whatever `on_dot` raises, with nothing delivered.
+    """
+    if transport.kind not in _REGISTRY:
+        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd config set transport.kind smtp")
+    return _REGISTRY[transport.kind](transport, username_default, secret, envelope, on_dot)
+
+
+def describe(transport: config.Transport) -> str:
+    """Say in a few words where letters go: the server's name, or the folder's path; empty where nothing is set up."""
+    return {"smtp": transport.smtp.host, "maildir": transport.maildir.path}.get(transport.kind, "")
+
+
+def printable(text: str) -> str:
+    """Make a stranger's text one safe line: control and bidi characters become spaces, and it is cut to fit."""
+    plain = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(plain.split())[:LONGEST_REPLY]
+
+
+def _smtp(
+    transport: config.Transport, username_default: str, secret: Secret, envelope: Envelope, on_dot: OnDot
+) -> Outcome:
+    from thanksd.transports.smtp import deliver as by_smtp  # noqa: PLC0415  smtplib and ssl are loaded only where letters go by SMTP
+
+    return by_smtp(transport.smtp, username_default, secret, envelope, on_dot)
+
+
+def _maildir(
+    transport: config.Transport, _username: str, _secret: Secret, envelope: Envelope, on_dot: OnDot
+) -> Outcome:
+    from thanksd.transports.maildir import deliver as into_maildir  # noqa: PLC0415  as above
+
+    return into_maildir(transport.maildir, envelope, on_dot)
+
+
+_REGISTRY: dict[str, _Deliver] = {"smtp": _smtp, "maildir": _maildir}

@@ -1,0 +1,193 @@
+"""The verb add: a meeting typed in ten seconds becomes thanks owed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from thanksd import ledger, policy, queries, timing, when
+from thanksd.addresses import clean_text
+from thanksd.config import KindTimes
+from thanksd.errors import NotFoundError, UsageError
+from thanksd.ledger import Encounter, Owing
+from thanksd.verbs.context import Context
+from thanksd.verbs.who import Who, meet, parse_who
+
+TEXT_LIMIT = 2000
+
+
+class Given(NamedTuple):
+    """The facts of a meeting as typed, checked; empty where nothing was said."""
+
+    kind: str
+    tz: str
+    lang: str
+    seniority: str
+    place: str
+    about: str
+    details: list[str]
+    promises: list[tuple[str, datetime | None]]
+    template: str
+
+
+def add(
+    context: Context,
+    who: str,
+    *,
+    email: str = "",
+    kind: str = "",
+    when: str = "",
+    place: str = "",
+    about: str = "",
+    details: Sequence[str] = (),
+    promises: Sequence[str] = (),
+    others: Sequence[str] = (),
+    via: str = "",
+    after: str = "",
+    lang: str = "",
+    tz: str = "",
+    seniority: str = "",
+    template: str = "",
+    again: bool = False,
+    last_kind: bool = False,
+) -> dict[str, Any]:
+    """Store a meeting and the thanks owed to each person of it, in one transaction.
+
+    Gives {"thanks": [...], "notes": [sentences for stderr]}. Raises UsageError for what can't be understood, and
+    NotFoundError with code "duplicate" where the same meeting stands there already and `again` is not given.
+    """
+    now = context.now
+    people = [parse_who(who, email), *(parse_who(other) for other in others)]
+    introducer = parse_who(via) if via else None
+    given = read_facts(context, now, kind=kind, tz=tz, lang=lang, seniority=seniority, place=place, about=about,
+                       details=details, promises=promises, template=template)  # fmt: skip
+    at = read_when(context, now, when, given.tz)
+    with context.store.write() as connection:
+        if not kind:
+            given = given._replace(kind=(queries.last_kind(connection) if last_kind else None) or "general")
+        numbers, notes = _store(connection, context, now, people, introducer, given, at, after, again=again)
+        return {"thanks": queries.thanks_by_id(connection, numbers, now), "notes": notes}
+
+
+def read_facts(
+    context: Context,
+    now: datetime,
+    *,
+    kind: str = "",
+    tz: str = "",
+    lang: str = "",
+    seniority: str = "",
+    place: str = "",
+    about: str = "",
+    details: Sequence[str] = (),
+    promises: Sequence[str] = (),
+    template: str = "",
+) -> Given:
+    """Check what was typed, word by word.
+
+    Raises UsageError naming what is wrong, with the nearest right word.
+    """
+    if template:
+        from thanksd import drafts  # noqa: PLC0415  Jinja2 is not needed to add a meeting
+
+        drafts.source(template, context.config.me.language, context.templates)
+    return Given(
+        kind=policy.known_kind(kind) if kind else "",
+        tz=policy.known_zone(tz) if tz else "",
+        lang=policy.known_language(lang) if lang else "",
+        seniority=policy.known_seniority(seniority) if seniority else "",
+        place=clean_text(place, "--place", 200),
+        about=clean_text(about, "--about", TEXT_LIMIT),
+        details=[text for text in (clean_text(one, "--detail", TEXT_LIMIT) for one in details) if text],
+        promises=[read_promise(one, now, context.zone) for one in promises if one.strip()],
+        template=template,
+    )
+
+
+def read_promise(text: str, now: datetime, zone: str) -> tuple[str, datetime | None]:
+    """Split "the paper by friday" into its text and its moment; words that name no moment stay text."""
+    text = clean_text(text, "--promise", TEXT_LIMIT)
+    head, by, tail = text.rpartition(" by ")
+    if not by or not head.strip():
+        return text, None
+    try:
+        return head.strip(), when.parse_delay(tail, now, zone)
+    except UsageError:
+        return text, None
+
+
+def read_when(context: Context, now: datetime, words: str, tz: str) -> datetime:
+    """Give the meeting's moment in UTC; nothing said is now."""
+    return when.parse_when(words, now, tz or context.zone) if words.strip() else now
+
+
+def times_of(context: Context, kind: str) -> policy.Rule:
+    """Give the nudge and best-by of a kind, with the user's own times over the table's."""
+    own = context.config.kind.get(kind, KindTimes())
+    return policy.rule(kind, own.nudge, own.best_by)
+
+
+def first_moments(
+    context: Context, now: datetime, kind: str, at: datetime, after: str
+) -> tuple[datetime, datetime, datetime, bool]:
+    """Give nudge_at, due_by, popup_at (UTC), and whether the user named the moment outright."""
+    nudge_at, due_by = timing.schedule(times_of(context, kind), at, context.zone)
+    if after:
+        nudge_at = when.parse_delay(after, now, context.zone, base=max(at, now))
+    popup_at = timing.first_popup(
+        nudge_at,
+        now,
+        context.zone,
+        timing.parse_quiet(context.config.nudge.quiet_hours),
+        weekdays_only=context.config.nudge.weekdays_only,
+        outright=bool(after),
+    )
+    return nudge_at, due_by, popup_at, bool(after)
+
+
+def _store(
+    connection: Connection,
+    context: Context,
+    now: datetime,
+    people: list[Who],
+    introducer: Who | None,
+    given: Given,
+    at: datetime,
+    after: str,
+    *,
+    again: bool,
+) -> tuple[list[int], list[str]]:
+    tz = given.tz or context.zone
+    day = at.astimezone(ZoneInfo(tz)).date().isoformat()
+    today = now.astimezone(ZoneInfo(tz)).date().isoformat()
+    facts = {"lang": given.lang, "tz": given.tz, "seniority": given.seniority}
+    met = [meet(connection, now, who, **facts) for who in people]
+    via = meet(connection, now, introducer) if introducer else None
+    if not again:
+        for person in met:
+            _refuse_same(connection, person.id, person.name, given.kind, day, "today" if day == today else f"on {day}")
+    nudge_at, due_by, popup_at, outright = first_moments(context, now, given.kind, at, after)
+    meeting = ledger.add_meeting(connection, Encounter(given.kind, at, tz, day, given.place, given.about))
+    owing = Owing(nudge_at, due_by, popup_at, outright, given.details, given.promises, given.template or None,
+                  via.id if via else None)  # fmt: skip
+    numbers = [
+        ledger.owe(connection, now, person.id, meeting, owing) for person in {one.id: one for one in met}.values()
+    ]
+    notes = [person.note for person in met if person.note]
+    if via:
+        notes.append(f"{via.name} brought you together: thank them too? thanksd add {via.name} -k introduction")
+    return numbers, notes
+
+
+def _refuse_same(connection: Connection, person: int, name: str, kind: str, day: str, day_words: str) -> None:
+    number = queries.same_meeting(connection, person, kind, day)
+    if number is not None:
+        raise NotFoundError(
+            f"You added this {kind} with {name} {day_words} ({number}). Nothing was stored.",
+            "Another one? Use --again.",
+            code="duplicate",
+        )

@@ -1,0 +1,102 @@
+"""The verb confirm: what was shown, and nothing else, goes into the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from thanksd import journal, outbox, queries, states
+from thanksd.errors import ConfigError, DataError, NotFoundError
+from thanksd.models import Draft, Person, Thanks
+from thanksd.moments import to_iso
+from thanksd.verbs import writing
+from thanksd.verbs.context import Context
+
+_NEVER_OVERRIDDEN = frozenset({"headers"})
+
+
+def confirm(
+    context: Context,
+    letters: Sequence[dict[str, Any]],
+    *,
+    overrides: Sequence[str] = (),
+    at: str = "",
+    at_once: bool = False,
+) -> dict[str, Any]:
+    """Put exactly the letters that were shown into the outbox, all of them or none.
+
+    `letters` is [{"thanks": number, "sha256": what was shown}]. Raises ConfigError without a transport, NotFoundError
+    (not confirmed) where the draft, the address or the leaving time changed, DataError naming the blocks.
+    """
+    now = context.now
+    _refuse_without_account(context)
+    leaving = writing.read_leaving(context, now, at, at_once=at_once)
+    notes = [_check(context, now, letter, overrides, leaving) for letter in letters]
+    with context.store.write() as connection:
+        for letter, codes in zip(letters, notes, strict=True):
+            _confirm_one(connection, context, now, letter, leaving.at, codes)
+        numbers = [letter["thanks"] for letter in letters]
+        found = queries.thanks_by_id(connection, numbers, now)
+    return {"thanks": found, "zone": context.zone, "now": to_iso(now), "transport": context.config.transport.kind}
+
+
+def _refuse_without_account(context: Context) -> None:
+    if not context.config.transport.kind:
+        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd help account")
+    if not context.config.me.email:
+        raise ConfigError("Not sent: your own address is not set.", "thanksd config set me.email you@example.com")
+
+
+def _check(
+    context: Context, now: datetime, letter: dict[str, Any], overrides: Sequence[str], leaving: writing.Leaving
+) -> list[str]:
+    """Check that what was shown still is what would be built, and that nothing blocks it; give what was overridden."""
+    number = letter["thanks"]
+    with context.store.read() as connection:
+        stored = writing.stored_draft(connection, number)
+    if stored is None or not stored.prepared_sha256 or stored.prepared_sha256 != letter["sha256"]:
+        raise _changed(number)
+    note = writing.read_note(context, number, stored.prepared_leaves)
+    blocks = [one for one in note.findings if one["severity"] == "block"]
+    open_blocks = [one for one in blocks if one["code"] not in overrides or one["code"] in _NEVER_OVERRIDDEN]
+    if open_blocks:
+        raise blocked(number, open_blocks)
+    if not writing.is_current(context, note, stored, leaving.hold, leaving.stored_at, now):
+        raise _changed(number)
+    return [one["code"] for one in blocks]
+
+
+def _changed(number: int) -> NotFoundError:
+    return NotFoundError(
+        f"The letter of thanks {number} is not the one that was shown any more. Nothing was sent.",
+        f"Look at it again: thanksd review {number}",
+    )
+
+
+def blocked(number: int, blocks: Sequence[Any]) -> DataError:
+    """Give the error that names what blocks a letter."""
+    words = "; ".join(f"{one['code']}: {one['message']}" for one in blocks)
+    codes = ", ".join(one["code"] for one in blocks)
+    return DataError(
+        f"Blocked: {codes}. Thanks {number} was not sent. {words}", f"Mend it: thanksd review {number}", code="blocked"
+    )
+
+
+def _confirm_one(
+    connection: Connection, context: Context, now: datetime, letter: dict[str, Any], at: datetime, overridden: list[str]
+) -> None:
+    number = letter["thanks"]
+    stored = writing.stored_draft(connection, number)
+    query = select(Thanks.state, Person.email).join(Person, Thanks.person_id == Person.id).where(Thanks.id == number)
+    row = connection.execute(query).one()
+    same = stored is not None and stored.prepared_sha256 == letter["sha256"] and stored.prepared_to == row.email
+    if not same or stored is None or row.state not in (states.OWED, states.SNOOZED):
+        raise _changed(number)
+    outbox.confirm(connection, now, stored, context.config.me.email, at)
+    # What a person confirmed is theirs: taken back or refused, it is the draft again, never rendered anew.
+    connection.execute(update(Draft).where(Draft.thanks_id == number).values(edited=True))
+    for code in overridden:
+        journal.record(connection, now, number, "overridden", code=code)

@@ -1,0 +1,117 @@
+"""The verb edit: what was said about a thanks, said better. What is given takes the place of what was there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select, update
+
+from thanksd import journal, ledger, queries, states
+from thanksd.addresses import check_address
+from thanksd.errors import UsageError
+from thanksd.models import Meeting, Person
+from thanksd.rows import AnyRow
+from thanksd.verbs.adding import Given, first_moments, read_facts, read_when
+from thanksd.verbs.context import Context
+from thanksd.verbs.who import meet, parse_who
+
+
+def edit(
+    context: Context,
+    ref: str,
+    *,
+    name: str = "",
+    email: str = "",
+    kind: str = "",
+    when: str = "",
+    place: str = "",
+    about: str = "",
+    details: Sequence[str] = (),
+    promises: Sequence[str] = (),
+    others: Sequence[str] = (),
+    via: str = "",
+    after: str = "",
+    lang: str = "",
+    tz: str = "",
+    seniority: str = "",
+    template: str = "",
+) -> dict[str, Any]:
+    """Change the facts of an open thanks, its person and its meeting, in one transaction.
+
+    `others` adds people to the meeting. Gives {"thanks": [...], "notes": [...]}. Raises UsageError for a thanks that
+    is closed, or whose letter is confirmed: that letter is of the facts as they were shown.
+    """
+    now = context.now
+    given = read_facts(context, now, kind=kind, tz=tz, lang=lang, seniority=seniority, place=place, about=about,
+                       details=details, promises=promises, template=template)  # fmt: skip
+    with context.store.write() as connection:
+        number = queries.find_ref(connection, ref)
+        row = ledger.get(connection, number)
+        _refuse_confirmed(connection, row)
+        person = {"name": parse_who(name).name if name else "", "email": check_address(email) if email else "",
+                  "lang": given.lang, "tz": given.tz, "seniority": given.seniority}  # fmt: skip
+        ledger.change_person(connection, row.person_id, **{key: value for key, value in person.items() if value})
+        _change_meeting(connection, context, now, row, given, when, after)
+        _change_thanks(connection, now, row, given, via)
+        added = [_join(connection, now, row, other) for other in others]
+        journal.record(connection, now, number, "edited")
+        return {"thanks": queries.thanks_by_id(connection, [number, *added], now), "notes": []}
+
+
+def _refuse_confirmed(connection: Connection, row: AnyRow) -> None:
+    if row.state == states.CONFIRMED:
+        to = connection.execute(select(Person.name).where(Person.id == row.person_id)).scalar()
+        raise UsageError(
+            f"{to}'s letter is confirmed as it was shown. Nothing was changed.",
+            f"Take it back first: thanksd undo {row.id}",
+        )
+    if row.closed_at is not None:
+        raise UsageError(f"Thanks {row.id} is {row.state} already.", f"Take that back first: thanksd undo {row.id}")
+
+
+def _change_meeting(
+    connection: Connection, context: Context, now: datetime, row: AnyRow, given: Given, words: str, after: str
+) -> None:
+    """Change the meeting; where its time or kind changed, or `after` is given, the thanks' moments follow."""
+    meeting = connection.execute(select(Meeting.kind, Meeting.at, Meeting.tz).where(Meeting.id == row.meeting_id)).one()
+    tz, kind = given.tz or meeting.tz, given.kind or meeting.kind
+    at = read_when(context, now, words, tz) if words else meeting.at
+    values: dict[str, Any] = {"kind": kind, "at": at, "tz": tz, "day": at.astimezone(ZoneInfo(tz)).date().isoformat()}
+    values |= {key: value for key, value in (("place", given.place), ("about", given.about)) if value}
+    connection.execute(update(Meeting).where(Meeting.id == row.meeting_id).values(**values))
+    if words or given.kind or after:
+        nudge_at, due_by, popup_at, outright = first_moments(context, now, kind, at, after)
+        ledger.change_thanks(
+            connection,
+            now,
+            row.id,
+            state=states.OWED,
+            nudge_at=nudge_at,
+            due_by=due_by,
+            popup_at=popup_at,
+            outright=outright,
+        )
+
+
+def _change_thanks(connection: Connection, now: datetime, row: AnyRow, given: Given, via: str) -> None:
+    values: dict[str, Any] = {}
+    if given.details:
+        values["details"] = given.details
+    if given.template:
+        values["template"] = given.template
+    if via:
+        values["via_id"] = meet(connection, now, parse_who(via)).id
+    if given.promises:
+        ledger.set_promises(connection, row.id, given.promises)
+    ledger.change_thanks(connection, now, row.id, **values)
+    ledger.forget_draft(connection, row.id)
+
+
+def _join(connection: Connection, now: datetime, row: AnyRow, other: str) -> int:
+    """Let somebody else have been at the same meeting, with the same moments and a detail of their own to come."""
+    person = meet(connection, now, parse_who(other))
+    owing = ledger.Owing(row.nudge_at, row.due_by, row.popup_at or row.nudge_at, row.outright, [], [], None, row.via_id)
+    return ledger.owe(connection, now, person.id, row.meeting_id, owing)

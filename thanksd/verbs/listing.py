@@ -1,0 +1,78 @@
+"""The verbs that only look: owed, show, outbox, log, summary."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, and_, true
+
+from thanksd import journal, queries, states
+from thanksd.errors import UsageError
+from thanksd.models import Letter, Thanks
+from thanksd.moments import to_iso
+from thanksd.verbs.context import Context
+
+
+def owed(context: Context, *, everything: bool = False, state: str = "") -> dict[str, Any]:
+    """Give what is open, soonest first; everything with `everything`, or the thanks in one `state`.
+
+    Gives {"thanks": [...], "zone": the user's, "now": the moment it was looked at}.
+    """
+    now = context.now
+    with context.store.read() as connection:
+        found = queries.thanks(connection, _which(now, everything=everything, state=state), now)
+    return {"thanks": found, "zone": context.zone, "now": to_iso(now)}
+
+
+def _which(now: datetime, *, everything: bool, state: str) -> ColumnElement[bool]:
+    waiting = Thanks.state.in_((states.OWED, states.SNOOZED))
+    if not state:
+        return true() if everything else queries.is_open
+    if state not in states.THANKS_STATES:
+        raise UsageError(f"There is no state {state}.", f"There are: {', '.join(states.THANKS_STATES)}")
+    if state == states.DUE:
+        return and_(queries.is_open, waiting, Thanks.nudge_at <= now)
+    if state in (states.OWED, states.SNOOZED):
+        return and_(queries.is_open, Thanks.state == state, Thanks.nudge_at > now)
+    return and_(queries.is_open, Thanks.state == state) if state == states.CONFIRMED else Thanks.state == state
+
+
+def show(context: Context, ref: str) -> dict[str, Any]:
+    """Give one thanks, also a closed one."""
+    now = context.now
+    with context.store.read() as connection:
+        number = queries.find_ref(connection, ref, closed_too=True)
+        return {"thanks": queries.thanks_by_id(connection, [number], now), "zone": context.zone, "now": to_iso(now)}
+
+
+def outbox(context: Context) -> dict[str, Any]:
+    """Give the letters that are not settled: queued, sending, deferred, held."""
+    now = context.now
+    with context.store.read() as connection:
+        return {
+            "letters": queries.letters(connection, Letter.settled_at.is_(None)),
+            "zone": context.zone,
+            "now": to_iso(now),
+        }
+
+
+def log(context: Context, ref: str = "", *, limit: int = 1000) -> dict[str, Any]:
+    """Give what happened, oldest first: to one thanks, or the newest `limit` events of all."""
+    with context.store.read() as connection:
+        number = queries.find_ref(connection, ref, closed_too=True) if ref else None
+        rows = journal.read(connection, number, limit)
+    events = [
+        {"at": to_iso(row["at"]), "thanks": row["thanks_id"], "what": row["what"], "data": row["data"]} for row in rows
+    ]
+    return {"events": events, "zone": context.zone}
+
+
+def summary(context: Context) -> dict[str, Any]:
+    """Give this month's counts: met, thanked, in time."""
+    zone = ZoneInfo(context.zone)
+    first = context.now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    with context.store.read() as connection:
+        met, thanked, in_time = queries.counts_since(connection, first)
+    return {"met": met, "thanked": thanked, "in_time": in_time}

@@ -1,0 +1,252 @@
+"""The verbs behind nudges: which are due, what became of them, and what the owner answered.
+
+A nudge is claimed by moving its thanks' popup_at a little ahead, in one conditional UPDATE, and its row is written
+before anything is shown. Shown is what a channel's own receipt says; anything else leaves the nudge due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+
+from thanksd import journal, ledger, outbox, states, timing
+from thanksd.config import Config
+from thanksd.models import Letter, Nudge, Thanks
+from thanksd.moments import local, to_iso, wall
+from thanksd.rows import AnyRow, add_row
+from thanksd.verbs import occasions
+from thanksd.verbs.closing import snooze_until
+from thanksd.verbs.context import Context
+from thanksd.verbs.occasions import PASSWORD, THANKS, Due
+
+# How long a claimed nudge may take to be shown before it is due again: a channel's own limit is 5 seconds.
+_CLAIM = timedelta(minutes=1)
+_A_DAY = 3
+_DIGEST = 3
+_MORNING = time(9)
+
+
+def due_nudges(context: Context, channel: str) -> dict[str, Any]:
+    """Claim the nudges that are due on a channel, and give what to show.
+
+    Gives {"nudges": [{"ids", "thanks", "occasion", "popup", "line"}]}: several thanks in one where they make a digest.
+    """
+    now = context.now
+    with context.store.read() as connection:
+        if connection.scalar(select(Thanks.id).where(_is_due(now)).limit(1)) is None:
+            return {"nudges": []}
+    with context.store.write() as connection:
+        due = [one for one in occasions.read(connection, _is_due(now)) if _claim(connection, now, one)]
+        may = _allowed(connection, context, now, due, channel)
+        shown = [_write(connection, now, group, channel) for group in _groups(may)]
+        return {"nudges": [occasions.words(context, now, *one) for one in shown]}
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return and_(Thanks.popup_at.is_not(None), Thanks.popup_at <= now)
+
+
+def _claim(connection: Connection, now: datetime, due: Due) -> bool:
+    query = update(Thanks).where(Thanks.id == due.thanks, Thanks.popup_at == due.popup_at)
+    return connection.execute(query.values(popup_at=now + _CLAIM)).rowcount == 1
+
+
+def _allowed(connection: Connection, context: Context, now: datetime, due: list[Due], channel: str) -> list[Due]:
+    """Put off what quiet hours, weekends or the day's three popups don't allow now.
+
+    What the user said outright, and letters that need a person, are never put off. A line in a terminal disturbs
+    nobody: its owner is typing there.
+    """
+    free = due if channel == "terminal" else [one for one in due if one.outright or one.occasion != THANKS]
+    rest = [one for one in due if one not in free]
+    moment = timing.after_quiet(now, context.zone, _quiet(context.config), weekdays_only=_weekdays(context.config))
+    if rest and moment <= now and _popups_today(connection, context, now) >= _A_DAY:
+        tomorrow = wall(local(now, context.zone).date() + timedelta(days=1), _MORNING, context.zone)
+        moment = timing.after_quiet(
+            tomorrow, context.zone, _quiet(context.config), weekdays_only=_weekdays(context.config)
+        )
+    if moment <= now:
+        return due
+    for one in rest:
+        ledger.set_popup(connection, one.thanks, moment)
+    return free
+
+
+def _popups_today(connection: Connection, context: Context, now: datetime) -> int:
+    """Count the popups of today: a digest's nudges were shown at the same moment."""
+    midnight = wall(local(now, context.zone).date(), time(0), context.zone)
+    query = select(func.count(func.distinct(Nudge.shown_at))).where(
+        Nudge.shown_at >= midnight, Nudge.channel == "desktop", Nudge.occasion == THANKS
+    )
+    return int(connection.scalar(query) or 0)
+
+
+def _groups(due: list[Due]) -> list[list[Due]]:
+    """Three or more thanks, or any in its weekly phase, make one digest; so do all letters that wait for one password."""
+    thanks = [one for one in due if one.occasion == THANKS]
+    weekly = [one for one in thanks if timing.is_weekly(one.popup_at, one.due_by)]
+    together = thanks if len(thanks) >= _DIGEST else weekly
+    password = [one for one in due if one.occasion == PASSWORD]
+    alone = [[one] for one in due if one not in together and one not in password]
+    return [group for group in (together, password, *alone) if group]
+
+
+class _Old(NamedTuple):
+    """The popup that a new one takes the place of."""
+
+    popup_id: int
+    server: str
+
+
+def _write(connection: Connection, now: datetime, group: list[Due], channel: str) -> tuple[list[Due], list[int], Any]:
+    """Write the nudges' rows, before anything is shown; one that was tried and not shown is tried again, not doubled."""
+    ids, old = [], _Old(0, "")
+    for one in group:
+        last = _last_nudge(connection, one.thanks)
+        if last is not None and last.popup_id and last.closed_at is None and len(group) == 1:
+            old = _Old(last.popup_id, last.server)
+        if last is not None and last.shown_at is None and last.answered_at is None:
+            connection.execute(update(Nudge).where(Nudge.id == last.id).values(attempted_at=now, channel=channel))
+            ids.append(int(last.id))
+            continue
+        values = {"thanks_id": one.thanks, "occasion": one.occasion, "channel": channel, "due_at": one.popup_at}
+        ids.append(add_row(connection, Nudge, attempted_at=now, **values))
+    return group, ids, old
+
+
+def _last_nudge(connection: Connection, thanks: int) -> AnyRow | None:
+    columns = (Nudge.id, Nudge.shown_at, Nudge.answered_at, Nudge.closed_at, Nudge.popup_id, Nudge.server)
+    query = select(*columns).where(Nudge.thanks_id == thanks).order_by(Nudge.id.desc()).limit(1)
+    return connection.execute(query).one_or_none()
+
+
+def nudges_shown(
+    context: Context, ids: Sequence[int], *, popup_id: int | None = None, server: str = ""
+) -> dict[str, Any]:
+    """Note the channel's receipt: these nudges were seen to be shown. The next ones follow by the cadence."""
+    now = context.now
+    with context.store.write() as connection:
+        for number in ids:
+            shown = (
+                update(Nudge)
+                .where(Nudge.id == number, Nudge.shown_at.is_(None))
+                .returning(Nudge.thanks_id, Nudge.channel)
+            )
+            row = connection.execute(shown.values(shown_at=now, popup_id=popup_id, server=server or None)).one_or_none()
+            if row is not None:
+                _plan_next(connection, context, now, row.thanks_id)
+                journal.record(connection, now, row.thanks_id, "nudged", channel=row.channel)
+    return {"nudges": len(ids)}
+
+
+def _plan_next(connection: Connection, context: Context, now: datetime, thanks: int) -> None:
+    """Set the popup after this one; none where the thanks was answered while this one was on its way."""
+    row = ledger.get(connection, thanks)
+    if row.popup_at is None:
+        return
+    count = select(func.count()).where(
+        Nudge.thanks_id == thanks,
+        Nudge.shown_at.is_not(None),
+        Nudge.withdrawn_at.is_(None),
+        Nudge.due_at >= row.nudge_at,
+    )
+    shown = max(int(connection.scalar(count) or 0), 1)
+    quiet, weekdays = _quiet(context.config), _weekdays(context.config)
+    moment = timing.next_popup(now, shown, row.due_by, context.zone, quiet, weekdays_only=weekdays)
+    ledger.set_popup(connection, thanks, moment)
+
+
+def nudges_failed(context: Context, ids: Sequence[int], error: str) -> dict[str, Any]:
+    """Note that a channel did not show these nudges: they are due still."""
+    now = context.now
+    with context.store.write() as connection:
+        for number in ids:
+            query = update(Nudge).where(Nudge.id == number).values(error=error).returning(Nudge.thanks_id)
+            thanks = connection.execute(query).scalar_one()
+            waiting = update(Thanks).where(Thanks.id == thanks, Thanks.popup_at.is_not(None))
+            connection.execute(waiting.values(popup_at=now))
+    return {"nudges": len(ids)}
+
+
+def nudges_closed(context: Context, popup_id: int, server: str) -> dict[str, Any]:
+    """Note that a popup was closed: shown, not answered."""
+    with context.store.write() as connection:
+        which = and_(_is_standing(), Nudge.popup_id == popup_id, Nudge.server == server)
+        done = connection.execute(update(Nudge).where(which).values(closed_at=context.now))
+    return {"nudges": done.rowcount}
+
+
+def _is_standing() -> ColumnElement[bool]:
+    return and_(Nudge.popup_id.is_not(None), Nudge.closed_at.is_(None), Nudge.withdrawn_at.is_(None))
+
+
+def show_again(context: Context) -> dict[str, Any]:
+    """Make the nudges due again whose popups lost their buttons: their server or this daemon was restarted."""
+    now = context.now
+    lost = and_(_is_standing(), Nudge.answered_at.is_(None), Nudge.shown_at.is_not(None))
+    with context.store.write() as connection:
+        query = update(Nudge).where(lost).values(withdrawn_at=now).returning(Nudge.thanks_id)
+        thanks = set(connection.scalars(query))
+        waiting = and_(Thanks.id.in_(thanks), Thanks.popup_at.is_not(None))
+        connection.execute(update(Thanks).where(waiting).values(popup_at=now))
+    return {"thanks": len(thanks)}
+
+
+def answered_popups(context: Context) -> dict[str, Any]:
+    """Give the popups that still stand while their thanks was answered elsewhere, and note them as closed."""
+    stale = and_(_is_standing(), Nudge.answered_at.is_not(None))
+    with context.store.read() as connection:
+        rows = connection.execute(select(Nudge.popup_id, Nudge.server).where(stale).distinct()).all()
+    if rows:
+        with context.store.write() as connection:
+            connection.execute(update(Nudge).where(stale).values(closed_at=context.now))
+    return {"popups": [[row.popup_id, row.server] for row in rows]}
+
+
+def answer(context: Context, popup_id: int, server: str, key: str) -> dict[str, Any]:
+    """Do what a pressed button says: later, waive and undo answer; review, resolve and fix only open something.
+
+    A button pressed twice does nothing more. Gives {"thanks": [numbers], "names": [...], "done": bool}.
+    """
+    now = context.now
+    with context.store.write() as connection:
+        which = and_(Nudge.popup_id == popup_id, Nudge.server == server)
+        rows = connection.execute(select(Nudge.thanks_id, Nudge.answered_at).where(which)).all()
+        numbers = sorted({row.thanks_id for row in rows})
+        names = occasions.names(connection, numbers)
+        waiting = [row.thanks_id for row in rows if row.answered_at is None]
+        for number in waiting:
+            _act(connection, context, now, number, key)
+    return {"thanks": numbers, "names": names, "done": bool(waiting)}
+
+
+def _act(connection: Connection, context: Context, now: datetime, number: int, key: str) -> None:
+    row = ledger.get(connection, number)
+    if row.state not in (states.OWED, states.SNOOZED) or key not in ("later", "waive"):
+        journal.record(connection, now, number, "opened", button=key)
+    elif key == "later":
+        ledger.snooze(connection, now, number, snooze_until(context, now, ""))
+    else:
+        ledger.waive(connection, now, number, "")
+
+
+def next_moment(context: Context) -> dict[str, Any]:
+    """Give when the daemon has something to do next: a popup or a letter; null for nothing planned."""
+    with context.store.read() as connection:
+        popup = connection.scalar(select(func.min(Thanks.popup_at)).where(Thanks.popup_at.is_not(None)))
+        letter = outbox.next_moment(connection)
+        paused = Letter.settled_at.is_(None) & (Letter.reason == states.CREDENTIALS)
+        if connection.scalar(select(Letter.id).where(paused).limit(1)) is not None:
+            letter = None
+    return {"popup": popup and to_iso(popup), "letter": letter and to_iso(letter)}
+
+
+def _quiet(config: Config) -> timing.Quiet | None:
+    return timing.parse_quiet(config.nudge.quiet_hours)
+
+
+def _weekdays(config: Config) -> bool:
+    return config.nudge.weekdays_only

@@ -1,0 +1,104 @@
+"""What a nudge is about: a thanks to give, a letter that was refused or is held, a password that is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from thanksd import states
+from thanksd.channels import Popup, popups
+from thanksd.models import Letter, Meeting, Person, Thanks
+from thanksd.moments import say_left, say_short
+from thanksd.rows import AnyRow
+from thanksd.transports import describe
+from thanksd.verbs.context import Context
+
+THANKS, REFUSED, HELD, PASSWORD = "thanks", "refused", "held", "password"
+
+
+class Due(NamedTuple):
+    """One thanks whose popup is due, with what its words need."""
+
+    thanks: int
+    popup_at: datetime
+    due_by: datetime
+    outright: bool
+    name: str
+    kind: str
+    at: datetime
+    tz: str
+    details: list[str]
+    occasion: str
+    letter: AnyRow | None
+
+
+def read(connection: Connection, which: ColumnElement[bool]) -> list[Due]:
+    """Give the due ones, the one due longest first."""
+    query = (
+        select(Thanks.id.label("thanks"), Thanks.popup_at, Thanks.due_by, Thanks.outright, Thanks.details, Thanks.state,
+               Person.name, Meeting.kind, Meeting.at, Meeting.tz)
+        .join_from(Thanks, Person, Thanks.person_id == Person.id)
+        .join(Meeting, Thanks.meeting_id == Meeting.id)
+        .where(which)
+        .order_by(Thanks.due_by, Thanks.id)
+    )  # fmt: skip
+    found = []
+    for row in connection.execute(query).all():
+        letter = _letter(connection, row.thanks)
+        facts = {name: getattr(row, name) for name in Due._fields[:-2]}
+        found.append(Due(**facts, occasion=_occasion(row.state, letter), letter=letter))
+    return found
+
+
+def _letter(connection: Connection, thanks: int) -> AnyRow | None:
+    query = select(Letter.state, Letter.reason, Letter.to, Letter.server_reply).where(Letter.thanks_id == thanks)
+    return connection.execute(query.order_by(Letter.id.desc()).limit(1)).one_or_none()
+
+
+def _occasion(state: str, letter: AnyRow | None) -> str:
+    if letter is None:
+        return THANKS
+    if state == states.CONFIRMED:
+        return HELD if letter.state == states.HELD else PASSWORD
+    return REFUSED if letter.state == states.FAILED else THANKS
+
+
+def words(context: Context, now: datetime, group: list[Due], ids: list[int], old: Any) -> dict[str, Any]:  # noqa: ANN401  nudging._Old
+    """Give one nudge as plain values: its rows' ids, its popup, and the same as one line for a terminal."""
+    popup = _popup(context, now, group)._replace(replaces=old.popup_id, server=old.server)
+    command = popup.fallback.removeprefix("Run: ")
+    return {
+        "ids": ids,
+        "thanks": [one.thanks for one in group],
+        "occasion": group[0].occasion,
+        "popup": popup._asdict() | {"buttons": [list(button) for button in popup.buttons]},
+        "line": popups.line(popup, command),
+    }
+
+
+def _popup(context: Context, now: datetime, group: list[Due]) -> Popup:
+    first = group[0]
+    if first.occasion == HELD:
+        return popups.held_popup(first.thanks, first.name)
+    if first.occasion == PASSWORD:
+        return popups.password_popup(describe(context.config.transport), len(group))
+    if first.occasion == REFUSED and first.letter is not None:
+        return popups.refused_popup(first.thanks, first.name, first.letter.to, first.letter.server_reply)
+    if len(group) > 1:
+        late = say_left(first.due_by, now)
+        return popups.digest_popup([one.name for one in group], late if late.startswith("late") else "")
+    late = say_left(first.due_by, now)
+    best_by = late if late.startswith("late") else say_short(first.due_by, now, context.zone)
+    detail = first.details[0] if first.details else ""
+    return popups.thanks_popup(
+        first.thanks, first.name, first.kind, say_short(first.at, now, first.tz), detail, best_by
+    )
+
+
+def names(connection: Connection, thanks: Sequence[int]) -> list[str]:
+    """Give the names of those who are owed these thanks."""
+    query = select(Person.name).join(Thanks, Thanks.person_id == Person.id).where(Thanks.id.in_(thanks))
+    return list(connection.scalars(query.order_by(Thanks.id)))

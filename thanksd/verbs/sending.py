@@ -1,0 +1,107 @@
+"""The verbs that let letters go: dispatch, recover, resolve, release.
+
+dispatch is the only one that touches the network, and holds no transaction while it does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select
+
+from thanksd import outbox, queries, states
+from thanksd.errors import ConfigError, ThanksdError, UsageError
+from thanksd.instance import is_surely_dead, owner
+from thanksd.models import Letter
+from thanksd.outbox import Claim, Result
+from thanksd.transports import Envelope, deliver
+from thanksd.verbs.context import Context
+
+_SETTLE_TRIES = 5
+
+
+def dispatch(context: Context, *, only: Sequence[int] | None = None) -> dict[str, Any]:
+    """Carry every letter that may leave now, one after the other, until none is left or the program is to end.
+
+    A claim that can't be stored opens no connection. Gives {"letters": how many were tried}.
+    """
+    recover(context)
+    me, tried = owner(), 0
+    while not context.stopping():
+        with context.store.write() as connection:
+            held = outbox.claim(connection, context.clock(), me, only)
+        if held is None:
+            break
+        tried += 1
+        _settle(context, held, _carry(context, held))
+    return {"letters": tried}
+
+
+def _carry(context: Context, held: Claim) -> Result:
+    """Hand one letter to the transport; outside any transaction."""
+
+    def on_dot() -> bool:
+        with context.store.write() as connection:
+            return outbox.mark_dot(connection, context.clock(), held)
+
+    envelope = Envelope(held.sender, held.to, held.raw, held.message_id)
+    try:
+        outcome = deliver(context.config.transport, context.config.me.email, context.secret, envelope, on_dot)
+    except ThanksdError as error:
+        # Raised only before the dot: the store could not take the phase, or the settings don't fit.
+        return Result(states.NOT_NOW, error.message, None, "settings" if isinstance(error, ConfigError) else "store")
+    return Result(outcome.kind, outcome.reply, outcome.code, outcome.reason)
+
+
+def _settle(context: Context, held: Claim, result: Result) -> None:
+    """Write the outcome down. A known outcome is tried again for a while: losing it would hold a letter for nothing.
+
+    What can't be written at last stays `sending`, phase dot, and is held when its lease ends.
+    """
+    for tries_left in reversed(range(_SETTLE_TRIES)):
+        try:
+            with context.store.write() as connection:
+                outbox.settle(connection, context.clock(), held, result)
+        except ThanksdError:
+            if not tries_left:
+                raise
+            time.sleep(1)
+        else:
+            return
+
+
+def recover(context: Context) -> dict[str, Any]:
+    """Free the letters of workers that died: phase pre goes back into the queue, phase dot is held for a person."""
+    with context.store.read() as connection:
+        stuck = connection.scalar(
+            select(Letter.id).where(Letter.settled_at.is_(None), Letter.state == states.SENDING).limit(1)
+        )
+    if stuck is None:
+        return {"letters": 0}
+    with context.store.write() as connection:
+        return {"letters": outbox.recover(connection, context.clock(), is_surely_dead)}
+
+
+def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
+    """Say what became of a held letter: sent, resend or discard.
+
+    Raises UsageError where nothing is held.
+    """
+    now = context.now
+    if how not in ("sent", "resend", "discard"):
+        raise UsageError("Say what became of it.", "One of --sent, --resend, --discard.")
+    with context.store.write() as connection:
+        number = queries.find_ref(connection, ref, closed_too=True)
+        letter = outbox.live_letter(connection, number)
+        if letter is None or not outbox.resolve(connection, now, letter.id, number, how):
+            state = letter.state if letter else "not written"
+            raise UsageError(f"The letter of thanks {number} is not held: it is {state}.", f"thanksd show {number}")
+        return {"thanks": queries.thanks_by_id(connection, [number], now), "notes": [], "zone": context.zone}
+
+
+def release(context: Context) -> dict[str, Any]:
+    """Let the letters go on that waited for a login which works now."""
+    with context.store.write() as connection:
+        return {"letters": outbox.release(connection, context.now)}

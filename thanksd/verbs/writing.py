@@ -1,0 +1,285 @@
+"""The verbs that write: draft, prepare, reviewing.
+
+Rendering may run a child process, so it never happens inside a write transaction: facts are read, the draft is made,
+and it is stored only if the thanks was not changed meanwhile.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from thanksd import drafts, etiquette, journal, queries, states, timing
+from thanksd.errors import DataError, UsageError
+from thanksd.models import Draft, Thanks
+from thanksd.moments import to_iso
+from thanksd.rows import AnyRow
+from thanksd.transports import describe
+from thanksd.verbs.context import Context
+from thanksd.verbs.facts import facts_of
+from thanksd.when import parse_when
+
+BODY_LIMIT = 20_000
+SUBJECT_LIMIT = 200
+
+
+class Note(NamedTuple):
+    """A draft as it stands now, with everything that was known when it was looked at."""
+
+    item: dict[str, Any]
+    facts: etiquette.Facts
+    subject: str
+    body: str
+    template: str
+    edited: bool
+    uid: str
+
+    @property
+    def findings(self) -> list[etiquette.Finding]:
+        """What the etiquette check says of it."""
+        return etiquette.check(self.subject, self.body, self.facts, self.facts["person"]["email"])
+
+
+def draft(
+    context: Context, ref: str, *, template: str = "", subject: str | None = None, body: str | None = None
+) -> dict[str, Any]:
+    """Give the draft of a thanks; `subject` and `body` replace its text and are kept, `template` starts it anew.
+
+    Gives {"draft": {...}}. Raises UsageError for a thanks that is closed or whose letter is confirmed.
+    """
+    now = context.now
+    number = _writable(context, ref)
+    if template:
+        _start_anew(context, now, number, template)
+    note = read_note(context, number, now)
+    if subject is not None or body is not None:
+        note = note._replace(
+            subject=_one_line(subject) if subject is not None else note.subject,
+            body=_text(body) if body is not None else note.body,
+            edited=True,
+        )
+        keep(context, note)
+        with context.store.write() as connection:
+            journal.record(connection, now, number, "draft edited")
+    return {"draft": plain_draft(note)}
+
+
+def plain_draft(note: Note) -> dict[str, Any]:
+    """Give a draft in the shape that --json prints."""
+    return {
+        "to": note.facts["person"]["email"] or None,
+        "subject": note.subject,
+        "body": note.body,
+        "template": note.template,
+        "findings": note.findings,
+    }
+
+
+def _writable(context: Context, ref: str) -> int:
+    with context.store.read() as connection:
+        number = queries.find_ref(connection, ref)
+        state = connection.scalar(select(Thanks.state).where(Thanks.id == number))
+    if state == states.CONFIRMED:
+        raise UsageError(f"A letter of thanks {number} is on its way.", f"Take it back first: thanksd undo {number}")
+    if state in (states.THANKED, states.WAIVED):
+        raise UsageError(f"Thanks {number} is {state} already.", f"See it: thanksd show {number}")
+    return number
+
+
+def _start_anew(context: Context, now: datetime, number: int, template: str) -> None:
+    drafts.source(template, context.config.me.language, context.templates)
+    with context.store.write() as connection:
+        connection.execute(delete(Draft).where(Draft.thanks_id == number))
+        connection.execute(update(Thanks).where(Thanks.id == number).values(template=template, changed_at=now))
+
+
+def _one_line(text: str) -> str:
+    return drafts.clean_line(text, SUBJECT_LIMIT)
+
+
+def _text(text: str) -> str:
+    return drafts.clean_body(text, BODY_LIMIT)
+
+
+def read_note(context: Context, number: int, leaves: datetime) -> Note:
+    """Give the draft as it stands: an edited one as it was left, any other rendered from the facts of now."""
+    with context.store.read() as connection:
+        item = queries.thanks_by_id(connection, [number], context.now)[0]
+        facts = facts_of(connection, context, item, leaves)
+        own = connection.execute(select(Thanks.uid, Thanks.template).where(Thanks.id == number)).one()
+        stored = stored_draft(connection, number)
+    if stored is not None and stored.edited:
+        return Note(item, facts, stored.subject, stored.body, stored.template, edited=True, uid=own.uid)
+    name = own.template or item["meeting"]["kind"]
+    made = drafts.render(name, facts, facts["person"]["lang"], context.templates)
+    return Note(item, facts, made.subject, made.body, made.template, edited=False, uid=own.uid)
+
+
+def stored_draft(connection: Connection, number: int) -> AnyRow | None:
+    """Give the draft's row, or None where nothing was kept yet."""
+    columns = [getattr(Draft, column.key) for column in Draft.__table__.columns]
+    return connection.execute(select(*columns).where(Draft.thanks_id == number)).one_or_none()
+
+
+def keep(context: Context, note: Note, **prepared: object) -> None:
+    """Store a draft's text, and with it what was prepared of that very text (nothing, where it only was edited)."""
+    nothing = {column.key: None for column in Draft.__table__.columns if column.key.startswith("prepared_")}
+    values = {"subject": note.subject, "body": note.body, "template": note.template, "edited": note.edited}
+    values |= nothing | prepared
+    number = note.item["id"]
+    with context.store.write() as connection:
+        state = connection.scalar(select(Thanks.state).where(Thanks.id == number))
+        if state not in (states.OWED, states.SNOOZED):
+            raise UsageError(f"Thanks {number} is {state} meanwhile. Nothing was changed.", f"thanksd show {number}")
+        if stored_draft(connection, number) is None:
+            connection.execute(insert(Draft).values(thanks_id=number, **values))
+        else:
+            connection.execute(update(Draft).where(Draft.thanks_id == number).values(**values))
+
+
+class Leaving(NamedTuple):
+    """How a letter leaves: `hold` seconds after it was confirmed, or (None) at the moment `at` in UTC."""
+
+    hold: int | None
+    at: datetime
+
+    @property
+    def stored_at(self) -> datetime | None:
+        """The moment that was named outright, if one was."""
+        return self.at if self.hold is None else None
+
+
+def read_leaving(context: Context, now: datetime, at: str, *, at_once: bool) -> Leaving:
+    """Give how a letter leaves: at WHEN, at once, or after the hold of [send] undo.
+
+    Raises UsageError for a moment that has passed.
+    """
+    if at:
+        moment = parse_when(at, now, context.zone)
+        if moment <= now:
+            raise UsageError("That moment has passed. Nothing was sent.", "Name one to come: --at 'tomorrow 9:00'")
+        return Leaving(None, moment)
+    hold = timedelta() if at_once else timing.undo_hold(context.config.send.undo)
+    return Leaving(int(hold.total_seconds()), now + hold)
+
+
+def prepare(context: Context, ref: str, *, at: str = "", at_once: bool = False, template: str = "") -> dict[str, Any]:
+    """Build the exact bytes of a letter and store them, to be shown and then confirmed by their sha256.
+
+    Nothing changed since the last time gives the same bytes. Gives {"prepared": {...}, "thanks": [...]}; its
+    `sha256` is null where no letter can be built yet: no address, no sender, no transport, or a gap in the facts.
+    """
+    now = context.now
+    number = _writable(context, ref)
+    if template:
+        _start_anew(context, now, number, template)
+    leaving = read_leaving(context, now, at, at_once=at_once)
+    note = read_note(context, number, leaving.at)
+    frozen = _freeze(context, now, note, leaving) if _can_be_frozen(context, note) else None
+    shown = {
+        **plain_draft(note),
+        "from": _from(context),
+        "by": describe(context.config.transport),
+        "transport": context.config.transport.kind,
+        "hold": leaving.hold,
+        "leaves": to_iso(leaving.at),
+        "sha256": frozen.sha256 if frozen else None,
+        "missing": missing(context, note),
+    }
+    return {"prepared": shown, "thanks": [note.item], "zone": context.zone, "now": to_iso(now)}
+
+
+def _can_be_frozen(context: Context, note: Note) -> bool:
+    hostile = any(one["code"] == "headers" for one in note.findings)
+    return bool(not hostile and note.facts["person"]["email"] and context.config.me.email)
+
+
+def missing(context: Context, note: Note) -> str:
+    """Say what a letter still needs: address, sender, transport, detail, or "" for nothing."""
+    if not note.facts["person"]["email"]:
+        return "address"
+    if not context.config.transport.kind:
+        return "transport"
+    if not context.config.me.email:
+        return "sender"
+    return "detail" if any(one["code"] == "gap" for one in note.findings) and not note.edited else ""
+
+
+def _from(context: Context) -> str:
+    me = context.config.me
+    return f"{me.name} <{me.email}>" if me.name else me.email
+
+
+def _freeze(context: Context, now: datetime, note: Note, leaving: Leaving) -> drafts.Frozen:
+    with context.store.read() as connection:
+        stored = stored_draft(connection, note.item["id"])
+    if stored is not None and is_current(context, note, stored, leaving.hold, leaving.stored_at, now):
+        return drafts.Frozen(stored.prepared_raw, stored.prepared_sha256, stored.prepared_message_id, stored.subject)
+    frozen = freeze_note(context, note, leaving.at, uuid.uuid4().hex)
+    keep(
+        context,
+        note,
+        prepared_raw=frozen.raw,
+        prepared_sha256=frozen.sha256,
+        prepared_message_id=frozen.message_id,
+        prepared_to=note.facts["person"]["email"],
+        prepared_hold=leaving.hold,
+        prepared_leaves=leaving.at,
+        prepared_at=now,
+    )
+    return frozen
+
+
+_FRESH = timedelta(hours=1)  # an older one's Date and "leaves at" would not be true any more
+
+
+def is_current(
+    context: Context, note: Note, stored: AnyRow, hold: int | None, at: datetime | None, now: datetime
+) -> bool:
+    """Say whether the prepared bytes are what would be built now, leaving in the same way."""
+    if stored.prepared_raw is None or now - stored.prepared_at > _FRESH or stored.prepared_hold != hold:
+        return False
+    if at is not None and stored.prepared_leaves != at:
+        return False
+    unique = stored.prepared_message_id[1:].partition("@")[0]
+    return freeze_note(context, note, stored.prepared_leaves, unique).raw == bytes(stored.prepared_raw)
+
+
+def freeze_note(context: Context, note: Note, leaves: datetime, unique: str) -> drafts.Frozen:
+    """Build the bytes of a note. Date is the moment the letter is due to leave."""
+    me = context.config.me
+    return drafts.freeze(
+        sender_name=me.name,
+        sender_email=me.email,
+        to_name=note.facts["person"]["name"],
+        to_email=note.facts["person"]["email"],
+        subject=note.subject,
+        body=note.body,
+        date=leaves,
+        thanks_uid=note.uid,
+        unique=unique,
+    )
+
+
+def reviewing(context: Context, refs: list[str]) -> dict[str, Any]:
+    """Give what a review goes through: these thanks, or every due one; and note that it was opened."""
+    now = context.now
+    with context.store.read() as connection:
+        if refs:
+            numbers = [queries.find_ref(connection, ref) for ref in refs]
+        else:
+            waiting = Thanks.state.in_((states.OWED, states.SNOOZED))
+            query = select(Thanks.id).where(queries.is_open, waiting, Thanks.nudge_at <= now)
+            numbers = list(connection.scalars(query.order_by(Thanks.due_by, Thanks.id)))
+        found = queries.thanks_by_id(connection, numbers, now)
+    for item in found:
+        if item["state"] == states.CONFIRMED:
+            raise UsageError(
+                f"A letter of thanks {item['id']} is on its way.", f"Take it back: thanksd undo {item['id']}"
+            )
+        if item["state"] in (states.THANKED, states.WAIVED):
+            raise DataError(f"Thanks {item['id']} is {item['state']} already.", f"See it: thanksd show {item['id']}")
+    return {"thanks": found, "zone": context.zone, "now": to_iso(now)}
