@@ -167,6 +167,7 @@ class ScriptedServer:
 
     def __init__(self, environ: Mapping[str, str], capabilities: list[str]) -> None:
         self._address, self._capabilities = environ["DBUS_SESSION_BUS_ADDRESS"], capabilities
+        self.client = ""
         self.shown: list[tuple[Any, ...]] = []
         self.closed: list[int] = []
         self.at_once: list[tuple[str, str, tuple[Any, ...]]] = []
@@ -202,6 +203,7 @@ class ScriptedServer:
                     await connection.send(new_method_return(message))
 
     async def _show(self, connection: DBusConnection, message: Message) -> None:
+        self.client = message.header.fields[HeaderFields.sender]
         self.shown.append(message.body)
         await self.gate.wait()
         signals = [new_signal(_emitter(), name, types, body) for name, types, body in self.at_once]
@@ -211,10 +213,12 @@ class ScriptedServer:
         connection.writer.write(data)
 
 
-async def signal_as_stranger(environ: Mapping[str, str], name: str, types: str, body: tuple[Any, ...]) -> None:
-    """Send a signal that only looks like the notification server's, to everybody on the bus."""
+async def signal_as_stranger(environ: Mapping[str, str], to: str, name: str, types: str, body: tuple[Any, ...]) -> None:
+    """Send somebody a signal that only looks like the notification server's."""
+    message = new_signal(_emitter(), name, types, body)
+    message.header.fields[HeaderFields.destination] = to
     async with await open_dbus_connection(environ["DBUS_SESSION_BUS_ADDRESS"]) as connection:
-        await connection.send(new_signal(_emitter(), name, types, body))
+        await connection.send(message)
 
 
 def _emitter() -> DBusAddress:

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import datetime as dt
-import getpass
 import ipaddress
 import os
 import shutil
@@ -19,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import parts
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -103,13 +102,16 @@ class Authority:
 class Mailbox:
     """aiosmtpd's handler: what the server saw, took in, and is told to answer (by verb: MAIL, RCPT, DATA, EHLO)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, must_log_in: bool) -> None:
+        self.must_log_in = must_log_in
         self.seen = b""
         self.letters: list[Envelope] = []
         self.answers: dict[str, str] = {}
         self.port = 0
 
-    async def handle_MAIL(self, _s: SMTP, _n: Session, envelope: Envelope, address: str, _o: list[str]) -> str:  # noqa: N802  aiosmtpd's names
+    async def handle_MAIL(self, _s: SMTP, session: Session, envelope: Envelope, address: str, _o: list[str]) -> str:  # noqa: N802  aiosmtpd's names
+        if self.must_log_in and not session.authenticated:
+            return "530 5.7.0 Authentication required"
         envelope.mail_from = address
         return self.answers.get("MAIL", "250 2.1.0 ok")
 
@@ -146,7 +148,7 @@ def mail_server(
     tls: ssl.SSLContext | None = None, *, implicit: bool = False, login: bool = True, without: tuple[str, ...] = ()
 ) -> Iterator[Mailbox]:
     """Run aiosmtpd: STARTTLS, TLS from the start, or (tls None) in the clear; `without` hides login mechanisms."""
-    box = Mailbox()
+    box = Mailbox(must_log_in=login)
     loop = asyncio.new_event_loop()
 
     def session() -> SMTP:
@@ -155,7 +157,6 @@ def mail_server(
             hostname="mail.test",
             tls_context=None if implicit else tls,
             require_starttls=bool(tls) and not implicit,
-            auth_required=login,
             auth_require_tls=bool(tls) and not implicit,
             auth_exclude_mechanism=without,
             authenticator=_authenticate,
@@ -273,7 +274,7 @@ class Scripted:
         self.port = int(self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._serve)
 
-    def __enter__(self) -> Scripted:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -287,27 +288,13 @@ class Scripted:
         with contextlib.suppress(OSError):
             client, _ = self._listener.accept()
             client.settimeout(20)
-            try:
-                self._session(client)
-            finally:
-                client.close()
-
-    def _session(self, client: socket.socket) -> None:
-        is_body = False
-        verb = ""
-        while self._say(client, verb):
-            if verb == "STARTTLS" and self.tls:
-                with contextlib.closing(self.tls.wrap_socket(client, server_side=True)) as safe:
-                    self.tls = None
-                    verb = self._next(safe, is_body=False)
-                    return self._session_from(safe, verb)
-            is_body = verb == "DATA"
-            verb = self._next(client, is_body=is_body)
-        return None
-
-    def _session_from(self, client: socket.socket, verb: str) -> None:
-        while self._say(client, verb):
-            verb = self._next(client, is_body=verb == "DATA")
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(contextlib.closing(client))
+                verb = ""
+                while self._say(client, verb):
+                    if verb == "STARTTLS" and self.tls:
+                        client = stack.enter_context(contextlib.closing(self.tls.wrap_socket(client, server_side=True)))
+                    verb = self._next(client, is_body=verb == "DATA")
 
     def _next(self, client: socket.socket, *, is_body: bool) -> str:
         start = len(self.seen)
@@ -332,8 +319,3 @@ class Scripted:
             client.sendall(f"{reply}\r\n".encode())
             return True
         return False
-
-
-def someone() -> str:
-    """Name the user that runs the tests, for a reason's sake."""
-    return getpass.getuser()

@@ -236,7 +236,7 @@ def test_a_server_that_hangs_at_its_start_is_given_up_after_five_seconds(tmp_pat
             receipt = await heard.desktop.show(POPUP)
             assert not receipt.shown
             assert "5 seconds" in receipt.error
-            assert desktop.LIMIT - 0.5 < time.monotonic() - begun < desktop.LIMIT + 1
+            assert desktop.LIMIT - 0.5 < time.monotonic() - begun < desktop.LIMIT + 3
             receipt = await heard.desktop.show(POPUP)
             assert "within a minute" in receipt.error
 
@@ -268,7 +268,7 @@ def test_a_stopped_server_is_given_up_and_gets_no_popup_later(tmp_path: Path, mo
 def test_a_popup_that_appears_after_it_was_given_up_is_taken_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desktop, "LIMIT", 0.5)
+    monkeypatch.setattr(desktop, "LIMIT", 1.5)
 
     async def test(environ: dict[str, str]) -> None:
         async with rigs.ScriptedServer(environ, ["actions"]) as server, Heard(environ) as heard:
@@ -335,7 +335,7 @@ def test_signals_of_strangers_and_about_others_popups_are_not_believed(tmp_path:
     async def test(environ: dict[str, str]) -> None:
         async with rigs.ScriptedServer(environ, ["actions"]) as server, Heard(environ) as heard:
             assert (await heard.desktop.show(POPUP)).popup_id == 1
-            await rigs.signal_as_stranger(environ, "ActionInvoked", "us", (1, "waive"))
+            await rigs.signal_as_stranger(environ, server.client, "ActionInvoked", "us", (1, "waive"))
             server.at_once = [
                 ("ActionInvoked", "us", (99, "waive")),
                 ("ActionInvoked", "ss", ("1", "waive")),
@@ -398,10 +398,12 @@ def test_a_fault_in_a_callback_is_reported_and_the_channel_lives_on(tmp_path: Pa
     assert isinstance(reported[0]["exception"], ZeroDivisionError)
 
 
-def test_a_popup_without_buttons_offers_nothing_to_press(tmp_path: Path) -> None:
+def test_a_popup_without_buttons_offers_nothing_to_press_and_its_end_is_told(tmp_path: Path) -> None:
     async def test(environ: dict[str, str]) -> None:
         async with rigs.ScriptedServer(environ, ["actions"]) as server, Heard(environ) as heard:
+            server.at_once = [("NotificationClosed", "uu", (1, 1))]
             await heard.desktop.show(Popup("Could not open a terminal", "Run: thanksd review 7", ()))
+            await rigs.until(lambda: heard.closed == [(1, 1)])
             await heard.desktop.show(Popup("One", "", (Button("fix", "Fix it"),)))
             assert [shown[5] for shown in server.shown] == [[], ["default", "Fix it", "fix", "Fix it"]]
 

@@ -65,7 +65,12 @@ def test_ones_own_terminal_keeps_its_options_and_an_unknown_one_gets_e() -> None
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [("auto", "No terminal program"), ("nosuch -x", "nosuch was not found"), ("foot 'x", "can't be read"), ("''", " was not found")],
+    [
+        ("auto", "No terminal program"),
+        ("nosuch -x", "nosuch was not found"),
+        ("foot 'x", "can't be read"),
+        ("''", " was not found"),
+    ],
 )
 def test_a_terminal_that_is_not_there_is_said_with_what_to_do(setting: str, said: str) -> None:
     with pytest.raises(UnavailableError, match=said) as caught:
@@ -123,6 +128,19 @@ def test_a_program_that_can_not_be_run_is_said(tmp_path: Path) -> None:
         asyncio.run(open_terminal(str(tmp_path / "broken"), ["true"], "", {"PATH": os.environ["PATH"]}))
 
 
+def test_a_terminal_is_in_a_session_of_its_own_and_outlives_the_loop(tmp_path: Path) -> None:
+    out, release = tmp_path / "out", tmp_path / "release"
+    os.mkfifo(release)
+    (tmp_path / "term").write_text(
+        f"#!/bin/sh\nread go < {release}\ncut -d' ' -f6 /proc/$$/stat > {out}.new\nmv {out}.new {out}\n"
+    )
+    (tmp_path / "term").chmod(0o700)
+    asyncio.run(open_terminal(str(tmp_path / "term"), ["true"], "", {"PATH": os.environ["PATH"]}))
+    release.write_text("go\n")
+    rigs.wait_for(out.exists)
+    assert int(out.read_text()) != os.getsid(0)
+
+
 def _manager(folder: Path, script: str) -> dict[str, str]:
     """Give the environment of a session with a user manager whose systemd-run is `script`: hangs can't be had for real."""
     (folder / "systemd").mkdir()
@@ -158,9 +176,11 @@ def test_as_a_unit_the_display_is_left_to_the_manager(tmp_path: Path) -> None:
 
 def test_a_manager_that_hangs_is_given_up_after_five_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opener, "LIMIT", 0.5)
-    environ = _manager(tmp_path, "exec sleep 300")
+    environ = _manager(tmp_path, f"echo $$ > {tmp_path}/pid; exec sleep 300")
     with pytest.raises(UnavailableError, match="within 5 seconds"):
         asyncio.run(open_terminal("xterm", COMMAND, "", environ))
+    pid = (tmp_path / "pid").read_text().strip()
+    rigs.wait_for(lambda: not Path("/proc", pid).exists())
 
 
 def test_a_manager_that_refuses_is_quoted(tmp_path: Path) -> None:

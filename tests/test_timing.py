@@ -33,7 +33,7 @@ _CHANGES = [
     datetime(2025, 4, 5, 14, tzinfo=UTC),  # Auckland, back
     datetime(2025, 9, 27, 14, tzinfo=UTC),  # Auckland, forward
 ]
-moments = st.one_of(
+any_moment = st.one_of(
     st.datetimes(START, END, timezones=st.just(UTC)),
     st.builds(lambda at, minutes: at + timedelta(minutes=minutes), st.sampled_from(_CHANGES), st.integers(-1440, 1440)),
 )
@@ -133,7 +133,7 @@ def test_quiet_hours_in_the_hour_that_comes_twice_never_move_a_popup_back() -> N
     assert moved == datetime(2025, 10, 26, 1, 30, tzinfo=UTC)
 
 
-@given(moments, zones, quiets, st.booleans())
+@given(any_moment, zones, quiets, st.booleans())
 def test_no_moved_popup_lies_in_quiet_hours_or_on_a_free_day_or_earlier(
     moment: datetime, zone: str, quiet: Quiet | None, weekdays_only: bool
 ) -> None:
@@ -208,7 +208,7 @@ def test_a_rule_of_the_user_that_cannot_be_read_names_its_setting(words: str) ->
         timing.schedule(policy.rule("coffee", best_by=words), meeting, BERLIN)
 
 
-@given(st.sampled_from(sorted(policy.KINDS)), moments, zones)
+@given(st.sampled_from(sorted(policy.KINDS)), any_moment, zones)
 def test_every_kind_nudges_after_the_meeting_and_before_best_by(kind: str, meeting: datetime, zone: str) -> None:
     nudge_at, due_by = timing.schedule(policy.rule(kind), meeting, zone)
     assert meeting < nudge_at < due_by
@@ -256,7 +256,7 @@ def test_monday_popups_are_weekly_and_those_up_to_three_days_late_are_not() -> N
     assert timing.is_weekly(due_by + timedelta(days=3, seconds=1), due_by)
 
 
-@given(moments, st.integers(1, 200), st.integers(-400, 400), zones, quiets, st.booleans())
+@given(any_moment, st.integers(1, 200), st.integers(-400, 400), zones, quiets, st.booleans())
 def test_there_is_always_a_next_popup_and_it_is_later(
     shown: datetime, count: int, days: int, zone: str, quiet: Quiet | None, weekdays_only: bool
 ) -> None:
@@ -267,7 +267,7 @@ def test_there_is_always_a_next_popup_and_it_is_later(
     assert not weekdays_only or moments.local(popup, zone).weekday() < 5
 
 
-@given(moments, st.integers(2, 200), st.integers(-400, 400), zones, st.sampled_from([None, NIGHT]))
+@given(any_moment, st.integers(2, 200), st.integers(-400, 400), zones, st.sampled_from([None, NIGHT]))
 def test_weekly_popups_come_on_mondays_at_nine(
     shown: datetime, count: int, days: int, zone: str, quiet: Quiet | None
 ) -> None:
@@ -298,7 +298,7 @@ def test_a_snooze_lasts_three_hours_or_until_the_morning(now: str, quiet: Quiet 
     assert timing.snooze_default(at(now), BERLIN, quiet) == at(expected)
 
 
-@given(moments, zones, quiets)
+@given(any_moment, zones, quiets)
 def test_a_snooze_ends_later_and_outside_quiet_hours(now: datetime, zone: str, quiet: Quiet | None) -> None:
     end = timing.snooze_default(now, zone, quiet)
     assert end >= now + timedelta(hours=3)

@@ -1,4 +1,4 @@
-"""Words into moments, and moments into words."""
+"""Words into any_moment, and moments into words."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOW = datetime(2025, 3, 12, 9, 42, 7, 500, tzinfo=UTC)
 # Hypothesis wants its bounds naive, and adds the zone.
 START, END = (datetime(year, 2, 1, tzinfo=UTC).replace(tzinfo=None) for year in (2001, 2080))
 zones = st.sampled_from(ZONES)
-moments = st.datetimes(START, END, timezones=st.just(UTC))
+any_moment = st.datetimes(START, END, timezones=st.just(UTC))
 
 
 def read(text: str, now: datetime = NOW, zone: str = BERLIN) -> str:
@@ -232,7 +232,7 @@ _PIECES = st.sampled_from(
 )
 
 
-@given(st.lists(_PIECES, max_size=5), st.sampled_from([" ", ""]), moments, zones)
+@given(st.lists(_PIECES, max_size=5), st.sampled_from([" ", ""]), any_moment, zones)
 def test_known_words_in_any_order_are_read_within_bounds_or_refused(
     pieces: list[str], space: str, now: datetime, zone: str
 ) -> None:
@@ -251,7 +251,7 @@ _BARE = st.one_of(
 )
 
 
-@given(_BARE, moments, zones)
+@given(_BARE, any_moment, zones)
 def test_a_bare_weekday_clock_or_day_is_never_to_come(text: str, now: datetime, zone: str) -> None:
     found = outcome(when.parse_when, text, now, zone)
     assume(isinstance(found, datetime))
@@ -259,7 +259,7 @@ def test_a_bare_weekday_clock_or_day_is_never_to_come(text: str, now: datetime, 
     assert now - timedelta(days=184) <= found <= now
 
 
-@given(_BARE, moments, zones)
+@given(_BARE, any_moment, zones)
 def test_as_a_delay_the_same_words_are_never_past(text: str, now: datetime, zone: str) -> None:
     found = outcome(when.parse_delay, text, now, zone)
     assume(isinstance(found, datetime))
@@ -267,7 +267,7 @@ def test_as_a_delay_the_same_words_are_never_past(text: str, now: datetime, zone
     assert now <= found <= now + timedelta(days=184)
 
 
-@given(st.sampled_from(moments.WEEKDAYS), moments, zones)
+@given(st.sampled_from(moments.WEEKDAYS), any_moment, zones)
 def test_last_next_and_bare_weekdays_fall_on_that_weekday_within_a_week(name: str, now: datetime, zone: str) -> None:
     today = moments.local(now, zone).date()
     for words, days in ((f"last {name}", range(-7, 0)), (name, range(-7, 1)), (f"next {name}", range(1, 8))):
@@ -276,7 +276,7 @@ def test_last_next_and_bare_weekdays_fall_on_that_weekday_within_a_week(name: st
         assert (day - today).days in days
 
 
-@given(moments, zones)
+@given(any_moment, zones)
 def test_the_echo_of_a_meetings_time_is_read_back_as_the_same_moment(now: datetime, zone: str) -> None:
     moment = now.replace(second=0, microsecond=0)
     assume(moments.wall(moments.local(moment, zone).date(), moments.local(moment, zone).time(), zone) == moment)
@@ -286,7 +286,7 @@ def test_the_echo_of_a_meetings_time_is_read_back_as_the_same_moment(now: dateti
     assert found == moment or "comes twice" in str(found)
 
 
-@given(moments, zones)
+@given(any_moment, zones)
 def test_stored_moments_are_read_back_and_pasted_back(moment: datetime, zone: str) -> None:
     whole = moment.replace(microsecond=0)
     assert moments.from_iso(moments.to_iso(moment)) == whole
@@ -342,7 +342,7 @@ def test_a_day_a_zone_left_out_is_refused() -> None:
     assert "the clocks skip it" in refusal("2011-12-30", NOW, "Pacific/Apia")
 
 
-@given(moments, zones, st.integers(0, 47))
+@given(any_moment, zones, st.integers(0, 47))
 def test_a_wall_time_is_always_found_and_shows_that_time_unless_skipped(
     moment: datetime, zone: str, half_hours: int
 ) -> None:
@@ -534,7 +534,7 @@ def test_words_do_not_follow_the_locale(monkeypatch: pytest.MonkeyPatch) -> None
         locale.setlocale(locale.LC_TIME, before)
 
 
-@given(moments, moments, zones)
+@given(any_moment, any_moment, zones)
 def test_a_short_moment_is_read_back_as_a_delay(moment: datetime, now: datetime, zone: str) -> None:
     moment = now + (moment - now) % timedelta(days=180)
     moment = moment.replace(second=0, microsecond=0)

@@ -113,7 +113,7 @@ class Desktop:
 
     async def close(self, popup_id: int, server: str) -> None:
         """Take a popup down as well as may be: one that stays is a nuisance, not an error."""
-        if self._wire is None or server != self._owner:
+        if self._wire is None:
             return
         try:
             async with asyncio.timeout(LIMIT):
@@ -159,9 +159,10 @@ class Desktop:
         return int(popup_id)
 
     def _remember(self, popup: Popup, server: str, reply: asyncio.Future[tuple[Any, ...]]) -> None:
-        if reply.cancelled() or reply.exception() or server != self._owner or not popup.buttons:
+        if reply.cancelled() or reply.exception() or server != self._owner:
             return
-        self._first_keys[reply.result()[0]] = popup.buttons[0].key
+        (popup_id,) = reply.result()
+        self._first_keys[popup_id] = popup.buttons[0].key if popup.buttons else ""
 
     def _take_back(self, wire: _Wire, server: str, reply: asyncio.Future[tuple[Any, ...]]) -> None:
         if reply.cancelled() or reply.exception():

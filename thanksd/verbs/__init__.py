@@ -21,6 +21,7 @@ TABLE = {
     "outbox": "listing",
     "log": "listing",
     "summary": "listing",
+    "letter_text": "listing",
     "people": "people",
     "person": "people",
     "edit_person": "people",

@@ -70,7 +70,8 @@ def add(
         if not kind:
             given = given._replace(kind=(queries.last_kind(connection) if last_kind else None) or "general")
         numbers, notes = _store(connection, context, now, people, introducer, given, at, after, again=again)
-        return {"thanks": queries.thanks_by_id(connection, numbers, now), "notes": notes}
+        found = queries.thanks_by_id(connection, numbers, now)
+    return {"thanks": found, "notes": notes, "zone": context.zone}
 
 
 def read_facts(

@@ -58,7 +58,8 @@ def edit(
         _change_thanks(connection, now, row, given, via)
         added = [_join(connection, now, row, other) for other in others]
         journal.record(connection, now, number, "edited")
-        return {"thanks": queries.thanks_by_id(connection, [number, *added], now), "notes": []}
+        found = queries.thanks_by_id(connection, [number, *added], now)
+    return {"thanks": found, "notes": [], "zone": context.zone}
 
 
 def _refuse_confirmed(connection: Connection, row: AnyRow) -> None:

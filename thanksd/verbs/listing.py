@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, true
+from sqlalchemy import ColumnElement, and_, select, true
 
 from thanksd import journal, queries, states
-from thanksd.errors import UsageError
+from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Letter, Thanks
 from thanksd.moments import to_iso
 from thanksd.verbs.context import Context
@@ -76,3 +76,19 @@ def summary(context: Context) -> dict[str, Any]:
     with context.store.read() as connection:
         met, thanked, in_time = queries.counts_since(connection, first)
     return {"met": met, "thanked": thanked, "in_time": in_time}
+
+
+def letter_text(context: Context, ref: str) -> dict[str, Any]:
+    """Give the newest letter of a thanks as it is or was handed over, byte for byte (it is all ASCII).
+
+    Raises NotFoundError where none was confirmed.
+    """
+    with context.store.read() as connection:
+        number = queries.find_ref(connection, ref, closed_too=True)
+        query = select(Letter.raw).where(Letter.thanks_id == number).order_by(Letter.id.desc()).limit(1)
+        raw = connection.scalar(query)
+    if raw is None:
+        raise NotFoundError(
+            f"No letter of thanks {number} was confirmed yet.", f"See its draft: thanksd draft {number}"
+        )
+    return {"letter_text": bytes(raw).decode("ascii")}

@@ -1,0 +1,129 @@
+"""The commands that only look: owed, show, outbox, log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from thanksd.cli.output import columns, is_terminal, say, state_of, wants_json
+from thanksd.cli.root import Command
+from thanksd.moments import day_words, from_iso, local, say_span
+
+_STATES = ("owed", "due", "snoozed", "confirmed", "thanked", "waived")
+
+
+@click.command(cls=Command)
+@click.option("--all", "everything", is_flag=True, help="Closed ones too.")
+@click.option("--state", type=click.Choice(_STATES), default=None, help="Only those in this state.")
+@click.pass_context
+def owed(context: click.Context, everything: bool = False, state: str | None = None) -> None:  # noqa: FBT001, FBT002  click's way
+    """List what is due and owed, soonest first."""
+    result = state_of(context).client.call("owed", everything=everything, state=state or "")
+    if wants_json(context, thanks=result["thanks"]):
+        return
+    from thanksd.cli import table  # noqa: PLC0415  people's table is not needed for JSON
+
+    if not is_terminal():
+        table.plain(result)
+    elif not result["thanks"]:
+        _nobody(context)
+    else:
+        table.sections(result)
+
+
+def _nobody(context: click.Context) -> None:
+    summary = state_of(context).client.call("summary")
+    if summary["met"]:
+        say("Nobody is waiting for thanks. " + month_words(summary))
+        return
+    say("No thanks owed yet.")
+    say("Set up: thanksd help account    Met somebody: thanksd add    See it work: thanksd demo")
+
+
+def month_words(summary: dict[str, int]) -> str:
+    """Say what this month was like."""
+    return f"This month {summary['met']} met, {summary['thanked']} thanked, {summary['in_time']} in time."
+
+
+@click.command(cls=Command)
+@click.argument("ref", nargs=-1, required=True)
+@click.option("--letter", is_flag=True, help="The letter, byte for byte.")
+@click.pass_context
+def show(context: click.Context, ref: tuple[str, ...], letter: bool) -> None:  # noqa: FBT001  click's way
+    """Show everything about one thanks."""
+    client = state_of(context).client
+    if letter:
+        raw = client.call("letter_text", ref=" ".join(ref))["letter_text"]
+        if not wants_json(context, letter_text=raw):
+            for line in raw.splitlines():
+                say(line)
+        return
+    result = client.call("show", ref=" ".join(ref))
+    if not wants_json(context, thanks=result["thanks"]):
+        from thanksd.cli import card  # noqa: PLC0415  people's view is not needed for JSON
+
+        card.show(result["thanks"][0], result["zone"], from_iso(result["now"]))
+
+
+@click.command(cls=Command)
+@click.pass_context
+def outbox(context: click.Context) -> None:
+    """List the letters that are on their way, or held."""
+    result = state_of(context).client.call("outbox")
+    if wants_json(context, letters=result["letters"]):
+        return
+    now = from_iso(result["now"])
+    if not result["letters"] and is_terminal():
+        say("No letter is on its way.")
+    columns(
+        [
+            [
+                str(one["thanks"]),
+                one["state"],
+                one["to"],
+                one["subject"],
+                _leaves(one, now, result["zone"]),
+                one["reason"] or "",
+                one["server_reply"] or "",
+            ]
+            for one in result["letters"]
+        ]
+    )
+
+
+def _leaves(letter: dict[str, str], now: datetime, zone: str) -> str:
+    at = from_iso(letter["send_after"])
+    if letter["state"] == "held":
+        return f"thanksd resolve {letter['thanks']}"
+    left = at - now
+    return f"leaves in {say_span(left)}" if left.total_seconds() > 0 else f"since {local(at, zone):%H:%M:%S}"
+
+
+@click.command(cls=Command)
+@click.argument("ref", nargs=-1)
+@click.option("--limit", default=1000, show_default=True, help="At most so many events.")
+@click.pass_context
+def log(context: click.Context, ref: tuple[str, ...], limit: int) -> None:
+    """Tell what happened, oldest first: to one thanks, or to all."""
+    result = state_of(context).client.call("log", ref=" ".join(ref), limit=limit)
+    if wants_json(context, events=result["events"]):
+        return
+    from thanksd.cli import story  # noqa: PLC0415  people's words are not needed for JSON
+
+    zone = result["zone"]
+    columns(
+        [
+            [
+                _clock(from_iso(one["at"]), zone),
+                "" if ref or one["thanks"] is None else str(one["thanks"]),
+                story.tell(one, zone),
+            ]
+            for one in result["events"]
+        ]
+    )
+
+
+def _clock(at: datetime, zone: str) -> str:
+    here = local(at, zone)
+    return f"{day_words(here)} {here.year} {here:%H:%M:%S}"

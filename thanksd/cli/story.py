@@ -1,0 +1,52 @@
+"""The journal in words: one line an event."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from thanksd.moments import from_iso, say_full
+
+_WORDS = {
+    "added": "added; nudge {nudge_at}",
+    "edited": "changed",
+    "draft edited": "draft changed by hand",
+    "nudged": "nudged, by {channel}",
+    "opened": "opened from the popup ({button})",
+    "snoozed": "snoozed until {until}",
+    "waived": "not needed{reason}",
+    "thanked": "thanked otherwise: {how}",
+    "taken back": "taken back: {was}",
+    "confirmed": "confirmed; leaves {send_after}; sha256 {sha256:.8}",
+    "overridden": "sent although blocked: {code}",
+    "queued": "went back to waiting: {reason}",
+    "sent": "sent: {reply}",
+    "deferred": "could not leave yet: {reply}",
+    "failed": "refused: {reply}",
+    "held": "may have arrived or not: {reply}",
+    "resolved": "resolved: {how}",
+    "forgotten": "a person was forgotten",
+}
+_TIMES = ("nudge_at", "until", "send_after")
+
+
+def tell(event: dict[str, Any], zone: str) -> str:
+    """Give one event in words. An event of a newer version is told by its name."""
+    data = {key: _value(key, value, zone) for key, value in event["data"].items()}
+    if event["what"] == "waived":
+        data["reason"] = f": {data['reason']}" if data.get("reason") else ""
+    if event["what"] == "held":
+        data.setdefault("reply", data.get("reason", ""))
+    return _WORDS.get(event["what"], str(event["what"])).format_map(_Missing(data))
+
+
+def _value(key: str, value: object, zone: str) -> str:
+    if value is None:
+        return ""
+    return say_full(from_iso(str(value)), zone) if key in _TIMES else str(value)
+
+
+class _Missing(dict[str, str]):
+    """Values for the words; one that an event lacks is left out."""
+
+    def __missing__(self, key: str) -> str:
+        return ""

@@ -1,0 +1,78 @@
+"""The list of what is owed: in sections for people, in tabs for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from thanksd.cli.output import heading, pad, say, tabbed
+from thanksd.moments import from_iso, say_dated, say_day, say_left, say_short, say_span
+
+_Thanks = dict[str, Any]
+_ON_ITS_WAY = ("queued", "sending", "deferred")
+
+
+def plain(result: dict[str, Any]) -> None:
+    """Print one line of tabs for each thanks: number, state, name, address, kind, meeting, nudge, best by."""
+    for one in result["thanks"]:
+        person, meeting = one["person"], one["meeting"]
+        fields = [str(one["id"]), one["state"], person["name"], person["email"] or "", meeting["kind"], meeting["at"]]
+        tabbed([*fields, one["nudge_at"], one["due_by"]])
+
+
+def sections(result: dict[str, Any]) -> None:
+    """Print what is due, held, on its way, and later, with the next commands."""
+    now, zone, found = from_iso(result["now"]), result["zone"], result["thanks"]
+    due = sorted((one for one in found if one["state"] == "due"), key=lambda one: str(one["due_by"]))
+    later = [one for one in found if one["state"] in ("owed", "snoozed")]
+    letters = [one for one in found if one["state"] == "confirmed"]
+    closed = [one for one in found if one["state"] in ("thanked", "waived")]
+    clock = say_dated(now, now, zone)
+    day, _, time = clock.rpartition(" ")
+    heading(f"{'DUE NOW' if due else 'NOTHING DUE NOW':<50}{day} {now.year}, {time}".rstrip())
+    _rows(due, now, lambda one: say_left(from_iso(one["due_by"]), now))
+    _section("HELD: needs you", [one for one in letters if _letter(one) == "held"], now, _held)
+    on_its_way = [one for one in letters if _letter(one) in _ON_ITS_WAY]
+    _section("ON ITS WAY", on_its_way, now, lambda one: _on_its_way(one, now))
+    _section("LATER", later, now, lambda one: _later(one, now, zone))
+    _section("CLOSED", closed, now, lambda one: str(one["state"]))
+    say("")
+    review = f"{len(due)} to thank now: thanksd review      " if due else ""
+    say(f"{review}Met somebody: thanksd add")
+
+
+def _section(title: str, rows: list[_Thanks], now: datetime, status: Callable[[_Thanks], str]) -> None:
+    if rows:
+        heading(title)
+        _rows(rows, now, status)
+
+
+def _rows(rows: list[_Thanks], now: datetime, status: Callable[[_Thanks], str]) -> None:
+    for one in rows:
+        meeting, when = one["meeting"], from_iso(one["meeting"]["at"])
+        words = say_day(when, now, meeting["tz"]) if _letter(one) else say_dated(when, now, meeting["tz"])
+        say(f"{one['id']:>3}  {pad(one['person']['name'], 18)} {pad(meeting['kind'], 13)} {words:<17} {status(one)}")
+
+
+def _letter(one: _Thanks) -> str:
+    letter = one["letter"]
+    return str(letter["state"]) if letter and one["state"] == "confirmed" else ""
+
+
+def _held(one: _Thanks) -> str:
+    return f"sent? thanksd resolve {one['id']}"
+
+
+def _on_its_way(one: _Thanks, now: datetime) -> str:
+    letter = one["letter"]
+    left = from_iso(letter["send_after"]) - now
+    if letter["reason"] in ("credentials", "password"):
+        return "waits for the password: thanksd credentials set"
+    waits = f" ({letter['reason']})" if letter["reason"] else ""
+    return (f"leaves in {say_span(left)}" if left.total_seconds() > 0 else "is leaving") + waits
+
+
+def _later(one: _Thanks, now: datetime, zone: str) -> str:
+    at = say_short(from_iso(one["nudge_at"]), now, zone)
+    return f"snoozed until {at}" if one["state"] == "snoozed" else f"nudge {at}"
