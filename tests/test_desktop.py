@@ -361,14 +361,14 @@ def test_a_bus_that_dies_while_a_reply_is_awaited_is_noticed_and_a_new_one_is_us
             await rigs.until(lambda: len(server.shown) == 1)
         receipt = await showing
         assert receipt == (False, 0, "", "The session bus closed the connection.")
-        assert heard.servers == [True, False]
+        await rigs.until(lambda: heard.servers == [True, False])
         assert heard.desktop.trouble
         await server.__aexit__()
         with rigs.bus(tmp_path) as environ:
             async with rigs.ScriptedServer(environ, ["actions"]):
                 await heard.desktop.ensure()
                 assert heard.desktop.trouble == ""
-                assert heard.servers == [True, False, True]
+                await rigs.until(lambda: heard.servers == [True, False, True])
                 assert (await heard.desktop.show(POPUP)).shown
                 await heard.desktop.stop()
 

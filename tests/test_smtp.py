@@ -201,9 +201,9 @@ def test_a_server_that_drops_at_the_dot_had_the_letter() -> None:
         wait_for(lambda: len(sink.dumps()) == 1)
 
 
-def test_a_server_that_aborts_in_the_body_keeps_nothing() -> None:
+def test_a_server_that_aborts_in_the_body_is_not_taken_for_yes() -> None:
     with smtp_sink("-A", "0") as sink:
-        assert send(sink.port).kind in (REJECTED, NOT_NOW, UNKNOWN)
+        assert send(sink.port).kind != ACCEPTED
 
 
 # What no well-kept server says.
@@ -269,8 +269,8 @@ def test_silence_after_the_dot_is_unknown_and_waits_ten_minutes(monkeypatch: pyt
 
 def test_a_slow_answer_to_the_dot_outlives_the_other_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for step in ("connect", "command", "data", "body"):
-        monkeypatch.setitem(smtp.SECONDS, step, 0.5)
-    with smtp_sink("-W", ".:1") as sink:
+        monkeypatch.setitem(smtp.SECONDS, step, 2.0)
+    with smtp_sink("-W", ".:3") as sink:
         assert send(sink.port).kind == ACCEPTED
 
 

@@ -29,9 +29,14 @@ _DEVIATIONS = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
 _EXAMPLE = "An address looks like ada@example.com."
 
 
+def is_control(char: str) -> bool:
+    """Say whether a character is a control (line feed and tab too), a lone surrogate or a line separator."""
+    return unicodedata.category(char) in ("Cc", "Cs") or char in _SEPARATORS
+
+
 def is_unsafe(char: str) -> bool:
-    """Say whether a character is a control, a lone surrogate, a bidi control or a line separator."""
-    return unicodedata.category(char) in ("Cc", "Cs") or char in _BIDI or char in _SEPARATORS
+    """Say whether a character is a control, or turns text around."""
+    return is_control(char) or char in _BIDI
 
 
 def clean_text(text: str, what: str, limit: int) -> str:

@@ -65,6 +65,15 @@ class Client:
         """Whether verbs were run here."""
         return self._world is not None
 
+    def ask_status(self) -> dict[str, Any] | None:
+        """Give what the daemon says of itself: running, pid, version, last_pass_at; None where there is none."""
+        answer = self._ask({"verb": "status", "params": {}})
+        if answer is None:
+            self.daemon = False
+            return None
+        result: dict[str, Any] = answer["result"]
+        return result
+
     def waiting_lines(self) -> list[dict[str, Any]]:
         """Give the nudges that no popup could show, as lines for this terminal; say shown() once they are printed."""
         if self._world is not None and self._lines_wanted and not self.daemon:

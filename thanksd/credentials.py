@@ -147,8 +147,9 @@ def _checked(secret: str, source: str, hint: str = "Give it on one line.", reaso
     """Let a secret pass that is one line of printable text; what is wrong is said without quoting it."""
     if not secret:
         raise CredentialsError(f"{source} gave nothing.", hint, reason)
-    if len(secret.splitlines()) > 1:
-        raise CredentialsError(f"{source} gave {len(secret.splitlines())} lines; one is expected.", hint, reason)
+    if "\n" in secret:
+        lines = secret.count("\n") + 1
+        raise CredentialsError(f"{source} gave {lines} lines; one is expected.", hint, reason)
     if not secret.isprintable():
         raise CredentialsError(f"{source} gave characters that no password has.", hint, reason)
     return secret
@@ -255,13 +256,16 @@ def _allowed(backend: object) -> bool:
 
 def _child(action: str, user: str, given: str) -> dict[str, str]:
     """Do one thing with the keyring, in the child: {"secret": ...} or {"reason": ..., "detail": ...}."""
+    import keyring.backends.chainer  # noqa: PLC0415  as below
     import keyring.backends.fail  # noqa: PLC0415  keyring and its backends cost the child alone
     import keyring.errors  # noqa: PLC0415  as above
 
     # Also the chainer asks this limit which others it may ask.
     keyring.core.init_backend(limit=_allowed)
     backend = keyring.get_keyring()
-    if isinstance(backend, keyring.backends.fail.Keyring):
+    # A chainer without links answers "missing" to all and keeps nothing, without a word.
+    is_empty = isinstance(backend, keyring.backends.chainer.ChainerBackend) and not backend.backends
+    if is_empty or isinstance(backend, keyring.backends.fail.Keyring):
         return {"reason": "no keyring", "detail": ""}
     if not _allowed(backend):
         return {"reason": "refused", "detail": type(backend).__module__}
@@ -276,7 +280,8 @@ def _child(action: str, user: str, given: str) -> dict[str, str]:
 def _act(backend: KeyringBackend, action: str, user: str, given: str) -> dict[str, str]:
     if action == "set":
         backend.set_password(SERVICE, user, given)
-        return {"secret": ""}
+        is_kept = backend.get_password(SERVICE, user) == given
+        return {"secret": ""} if is_kept else {"reason": "error", "detail": "it did not keep the password"}
     if action == "forget":
         backend.delete_password(SERVICE, user)
         return {"secret": ""}

@@ -89,7 +89,8 @@ def environment(own: Iterable[Folder], shipped: Iterable[Folder]) -> jinja2.Envi
             [*(_Confined(folder) for folder in own), of_ours, jinja2.PrefixLoader({"shipped": of_ours})]
         ),
         undefined=jinja2.StrictUndefined,
-        autoescape=False,  # noqa: S701  the result is text/plain; an & must stay an &
+        # The result is text/plain: an & must stay an &.
+        autoescape=False,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
@@ -130,7 +131,7 @@ def _render(sandbox: jinja2.Environment, name: str, facts: Facts) -> Note:
         _joined(template.root_render_func(context))
         blocks = {key: _joined(stack[0](context)) for key, stack in context.blocks.items() if key in _WANTED}
     except Exception:  # noqa: BLE001  raised again, with the template's lines in place of the compiled code's
-        raise_rewritten(sandbox)
+        _raise_rewritten(sandbox)
     _need(blocks, "subject", template.filename)
     _need(blocks, "body", template.filename)
     return Note(blocks["subject"], blocks.get("letter", blocks["body"]))
@@ -139,7 +140,7 @@ def _render(sandbox: jinja2.Environment, name: str, facts: Facts) -> Note:
 _WANTED = ("subject", "body", "letter")
 
 
-def raise_rewritten(sandbox: jinja2.Environment) -> NoReturn:
+def _raise_rewritten(sandbox: jinja2.Environment) -> NoReturn:
     """Raise the exception in hand with a traceback that has the template's lines."""
     sandbox.handle_exception()
 
@@ -239,8 +240,8 @@ def _answers(name: str, code: int, reply: bytes) -> list[Note | Fault]:
 def child(job: Job) -> None:
     """Render a job inside the child, and print the answers as JSON."""
     _limit()
-    folders = {key: [Folder(*one) for one in job[key]] for key in ("own", "shipped")}  # type: ignore[literal-required]
-    sandbox = environment(**folders)
+    # JSON has no tuples with names.
+    sandbox = environment([Folder(*one) for one in job["own"]], [Folder(*one) for one in job["shipped"]])
     made = [render_here(sandbox, job["name"], facts) for facts in job["facts"]]
     json.dump([{"note" if isinstance(one, Note) else "fault": one} for one in made], sys.stdout)
 

@@ -218,10 +218,12 @@ class Desktop:
         before, self._owner = self._owner, owner
         self._first_keys.clear()
         self._tokens.clear()
+        # Through the loop, so that a fault in the callback is reported and touches no connection.
+        loop = asyncio.get_running_loop()
         if before:
-            self._on_server(False)  # noqa: FBT003  the callback's one argument
+            loop.call_soon(self._on_server, False)  # noqa: FBT003  the callback's one argument
         if owner:
-            self._on_server(True)  # noqa: FBT003  the callback's one argument
+            loop.call_soon(self._on_server, True)  # noqa: FBT003  the callback's one argument
 
     def _on_lost(self) -> None:
         self._wire, self.trouble = None, "The session bus closed the connection."

@@ -35,6 +35,7 @@ TABLE = {
     "reviewing": "writing",
     "confirm": "confirming",
     "resolve": "sending",
+    "leave_now": "sending",
     "dispatch": "sending",
     "recover": "sending",
     "release": "sending",

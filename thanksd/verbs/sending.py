@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from thanksd import outbox, queries, states
 from thanksd.errors import ConfigError, ThanksdError, UsageError
@@ -70,6 +70,14 @@ def _settle(context: Context, held: Claim, result: Result) -> None:
             time.sleep(1)
         else:
             return
+
+
+def leave_now(context: Context, thanks: Sequence[int]) -> dict[str, Any]:
+    """End the hold of these thanks' queued letters: they may leave at once."""
+    with context.store.write() as connection:
+        waiting = Letter.thanks_id.in_(thanks) & (Letter.state == states.QUEUED)
+        changed = connection.execute(update(Letter).where(waiting).values(send_after=context.now))
+    return {"letters": changed.rowcount}
 
 
 def recover(context: Context) -> dict[str, Any]:

@@ -1,0 +1,209 @@
+"""The commands draft and send."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from thanksd.cli.output import can_ask, note, say, state_of, wants_json
+from thanksd.cli.root import Command
+from thanksd.errors import ConfigError, DataError, NotFoundError, UnavailableError, UsageError
+
+_LONGEST_BODY = 1 << 20
+
+
+@click.command(cls=Command)
+@click.argument("ref", nargs=-1, required=True)
+@click.option("--edit", "in_editor", is_flag=True, help="Change it in your editor.")
+@click.option("--template", default="", metavar="NAME", help="Start anew from this template.")
+@click.option("--subject", default=None, help="Another subject; it is kept.")
+@click.option("--body-file", default=None, metavar="FILE", help="The body from a file, or - for stdin; it is kept.")
+@click.pass_context
+def draft(  # noqa: PLR0913  the options of the contract
+    context: click.Context,
+    ref: tuple[str, ...],
+    in_editor: bool,
+    template: str,
+    subject: str | None,
+    body_file: str | None,  # noqa: FBT001  click's way
+) -> None:
+    """Show the draft of a thanks, or change it."""
+    client, name = state_of(context).client, " ".join(ref)
+    body = None if body_file is None else _read_body(body_file)
+    result = client.call("draft", ref=name, template=template, subject=subject, body=body)
+    if in_editor:
+        from thanksd.cli import editor  # noqa: PLC0415  only where it is asked for
+
+        text = editor.edit(result["draft"]["subject"], result["draft"]["body"])
+        if text is not None:
+            result = client.call("draft", ref=name, subject=text[0], body=text[1])
+    if not wants_json(context, draft=result["draft"]):
+        _print_draft(result["draft"], err=False)
+
+
+def _read_body(name: str) -> str:
+    """Read a body from a file or stdin.
+
+    Raises UsageError for one that is not there, too long, or not UTF-8.
+    """
+    try:
+        if name == "-":
+            if sys.stdin is None:
+                raise UsageError("There is no stdin to read from. Nothing was changed.", "Give a file instead.")
+            data = sys.stdin.buffer.read(_LONGEST_BODY + 1)
+        else:
+            with open(name, "rb") as file:  # noqa: PTH123  a name as it was typed
+                data = file.read(_LONGEST_BODY + 1)
+        return data.decode("utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"The body can't be read: {error.strerror}. Nothing was changed.", "Name another file."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UsageError("The body is not UTF-8 text. Nothing was changed.", "Save it as UTF-8.") from error
+
+
+def _print_draft(shown: dict[str, Any], *, err: bool) -> None:
+    tell = note if err else say
+    tell(f"To       {shown['to'] or '(no address yet)'}")
+    tell(f"Subject  {shown['subject']}")
+    tell("")
+    for line in shown["body"].splitlines():
+        tell(line)
+    tell("")
+    for one in shown["findings"]:
+        tell(f"{one['severity']:<6} {one['code']}: {one['message']}")
+
+
+@click.command(cls=Command)
+@click.argument("refs", nargs=-1, required=True, metavar="REF...")
+@click.option("-y", "--yes", is_flag=True, help="It was seen; don't ask.")
+@click.option("--now", "at_once", is_flag=True, help="Leave at once, without the hold.")
+@click.option("--at", default="", metavar="WHEN", help="Leave then: 'tomorrow 9:00', 2025-03-12 09:00.")
+@click.option("--override", "overrides", multiple=True, metavar="CODE", help="Send although this blocks; recorded.")
+@click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
+@click.pass_context
+def send(  # noqa: PLR0913  the options of the contract
+    context: click.Context,
+    refs: tuple[str, ...],
+    yes: bool,
+    at_once: bool,
+    at: str,
+    overrides: tuple[str, ...],
+    dry_run: bool,  # noqa: FBT001  click's way
+) -> None:
+    """Send letters, after showing them. With several, all are checked first, and one block sends none."""
+    client = state_of(context).client
+    if at and at_once:
+        raise UsageError("--now and --at say two things.", "Give one of them.")
+    shown = [client.call("prepare", ref=ref, at=at, at_once=at_once) for ref in refs]
+    numbers = [one["thanks"][0]["id"] for one in shown]
+    if len(set(numbers)) < len(numbers):
+        raise UsageError("The same thanks was named twice. Nothing was sent.", "Name each once.")
+    as_json = state_of(context).json
+    if not (dry_run and as_json):
+        for one in shown:
+            _print_letter(one, err=not dry_run)
+    if dry_run:
+        _print_dry_run(context, shown)
+    for one in shown:
+        _refuse(one, overrides)
+    if dry_run:
+        return
+    if at and not client.daemon:
+        raise UnavailableError(
+            "Nothing would send it then: the daemon is not running. Nothing was sent.",
+            "Start it: thanksd service install",
+        )
+    _ask(yes=yes)
+    letters = [{"thanks": one["thanks"][0]["id"], "sha256": one["prepared"]["sha256"]} for one in shown]
+    result = client.call("confirm", letters=letters, overrides=list(overrides), at=at, at_once=at_once)
+    _let_go(context, result)
+
+
+def _print_letter(one: dict[str, Any], *, err: bool) -> None:
+    _print_draft(one["prepared"], err=err)
+    prepared = one["prepared"]
+    tell = note if err else say
+    tell(f"From     {prepared['from']}, by {prepared['by'] or 'nothing yet'}")
+    if prepared["hold"] is None:
+        from thanksd.moments import from_iso, say_full  # noqa: PLC0415  where a moment was named
+
+        tell(f"Leaves   {say_full(from_iso(prepared['leaves']), one['zone'])}")
+    else:
+        tell(f"Leaves   {prepared['hold']} s after it is confirmed" if prepared["hold"] else "Leaves   at once")
+    if prepared["sha256"]:
+        tell(f"sha256   {prepared['sha256']}")
+
+
+def _print_dry_run(context: click.Context, shown: list[dict[str, Any]]) -> None:
+    keys = ("to", "subject", "body", "template", "findings")
+    drafts = [{key: one["prepared"][key] for key in keys} for one in shown]
+    if len(drafts) == 1:
+        wants_json(context, draft=drafts[0])
+    else:
+        wants_json(context, drafts=drafts)
+
+
+def _refuse(one: dict[str, Any], overrides: tuple[str, ...]) -> None:
+    """Refuse a letter that can't be sent, saying the first thing it needs."""
+    prepared, number, name = one["prepared"], one["thanks"][0]["id"], one["thanks"][0]["person"]["name"]
+    if prepared["missing"] == "transport":
+        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd help account")
+    if prepared["missing"] == "sender":
+        raise ConfigError("Not sent: your own address is not set.", "thanksd config set me.email you@example.com")
+    if prepared["missing"] == "address":
+        raise DataError(f"Not sent: {name} has no address.", f"thanksd edit {number} --email ada@example.com")
+    blocks = [
+        found for found in prepared["findings"] if found["severity"] == "block" and found["code"] not in overrides
+    ]
+    if blocks:
+        codes = ", ".join(found["code"] for found in blocks)
+        words = " ".join(found["message"] for found in blocks)
+        raise DataError(
+            f"Blocked: {codes}. Nothing was sent. {words}", f"Mend it: thanksd review {number}", code="blocked"
+        )
+
+
+def _ask(*, yes: bool) -> None:
+    """Ask for the one key that confirms.
+
+    Raises NotFoundError (not confirmed) for any other key, and where nobody is there to press one.
+    """
+    if yes:
+        return
+    if not can_ask():
+        raise NotFoundError("Not confirmed: nobody is here to press a key. Nothing was sent.", "Seen it? Add --yes.")
+    from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
+
+    note("s sends it, any other key does not.")
+    with keys.raw_terminal():
+        keys.discard(0.3)
+        pressed = keys.read_key()
+    if pressed != "s":
+        raise NotFoundError("Not confirmed. Nothing was sent.", "Your text is kept.")
+
+
+def _let_go(context: click.Context, result: dict[str, Any]) -> None:
+    client, thanks = state_of(context).client, result["thanks"]
+    if client.daemon:
+        if not wants_json(context, thanks=thanks):
+            for one in thanks:
+                _say_leaving(one, result["now"])
+        return
+    from thanksd.cli import leaving  # noqa: PLC0415  where no daemon sends
+
+    code = leaving.wait_and_send(context, thanks)
+    if state_of(context).json:
+        wants_json(context, thanks=[client.call("show", ref=str(one["id"]))["thanks"][0] for one in thanks])
+    context.exit(code)
+
+
+def _say_leaving(one: dict[str, Any], now: str) -> None:
+    from thanksd.moments import from_iso, say_span  # noqa: PLC0415  for people
+
+    left = from_iso(one["letter"]["send_after"]) - from_iso(now)
+    words = f"leaves in {say_span(left)}" if left.total_seconds() > 0 else "leaves now"
+    say(f"{one['person']['name']}: {words}. Take it back: thanksd undo {one['id']}")

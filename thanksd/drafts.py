@@ -1,0 +1,245 @@
+"""Drafts: a template and the facts of one thanks give a subject and a body. The letter's bytes come from `letters`.
+
+A template is looked for in the user's folder (`LANGUAGE/NAME.txt.j2`, then `NAME.txt.j2`), then among the shipped
+ones in that language, then in English.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from functools import cache
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import jinja2
+
+from thanksd import addresses, paths, rendering
+from thanksd.errors import DataError, UsageError
+from thanksd.etiquette import Facts
+from thanksd.letters import Frozen, clean_body, clean_line, freeze
+from thanksd.rendering import Fault, Folder, Note
+
+__all__ = [
+    "Draft",
+    "Frozen",
+    "Problem",
+    "TemplateInfo",
+    "available",
+    "check",
+    "clean_body",
+    "clean_line",
+    "freeze",
+    "render",
+    "sample_facts",
+    "source",
+]
+
+_ENDING = ".txt.j2"
+_DEFAULT = "en"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
+_DESCRIPTION = re.compile(r"\{#-?\s*description:\s*(.*?)\s*-?#\}")
+_SOURCE_LIMIT = 256 * 1024
+
+
+class Draft(NamedTuple):
+    """An editable note, and the name of the template that gave it."""
+
+    subject: str
+    body: str
+    template: str
+
+
+class Problem(NamedTuple):
+    """Something wrong with a template; `line` counts from 1, 0 is none in particular."""
+
+    file: Path
+    line: int
+    message: str
+
+
+class TemplateInfo(NamedTuple):
+    """A template that can be used; `source` is "yours" or "shipped"."""
+
+    name: str
+    lang: str
+    source: Literal["yours", "shipped"]
+    path: Path
+    description: str
+
+
+def render(template: str, facts: Facts, language: str, user_folder: Path) -> Draft:
+    """Render a draft from the template of that name.
+
+    Raises UsageError for a name that no template has, DataError with file and line for a template that can't be used.
+    """
+    found = _find(template, language, user_folder)
+    if found.source == "shipped":
+        answer = rendering.render_here(_shipped_sandbox(language), found.path.name, facts)
+    else:
+        answer = rendering.render_apart(_job(found.path.name, _own(language, user_folder), language, [facts]))[0]
+    if isinstance(answer, Note):
+        answer = _tidied(answer, found.path)
+    if isinstance(answer, Fault):
+        place = f"{_full(answer, found.path)}, line {answer.line}" if answer.line else str(_full(answer, found.path))
+        raise DataError(
+            f"The template can't be used: {place}: {answer.message}.", "Look at it: thanksd templates check"
+        )
+    return Draft(answer.subject, answer.body, template)
+
+
+def check(path: Path, user_folder: Path) -> list[Problem]:
+    """Give what is wrong with a template: its syntax, facts that do not exist, a subject or body that is missing.
+
+    It is rendered with made-up facts, in the child. Raises UsageError where there is no such file.
+    """
+    full = path.absolute()
+    if not os.path.lexists(full):
+        raise UsageError(f"There is no such file: {path}.", "See what there is: thanksd templates list")
+    in_language = full.parent.parent == user_folder.absolute()
+    language = full.parent.name if in_language and _LANGUAGE.fullmatch(full.parent.name) else _DEFAULT
+    base = user_folder if full.is_relative_to(user_folder.absolute()) else full.parent
+    own = [Folder(str(full.parent), str(base.absolute())), *_own(language, user_folder)]
+    answers = rendering.render_apart(_job(full.name, own, language, _samples()))
+    tidied = [_tidied(one, full) if isinstance(one, Note) else one for one in answers]
+    faults = (one for one in tidied if isinstance(one, Fault))
+    return list(dict.fromkeys(Problem(_full(one, full), one.line, one.message) for one in faults))
+
+
+def available(language: str, user_folder: Path) -> list[TemplateInfo]:
+    """Give every template that can be used in `language`, by name; the user's own stand before the shipped ones."""
+    found: dict[str, TemplateInfo] = {}
+    for lang, kind, folder in _folders(language, user_folder):
+        for path in sorted(folder.glob(f"*{_ENDING}")):
+            name = path.name.removesuffix(_ENDING)
+            if _NAME.fullmatch(name) and name not in found:
+                found[name] = TemplateInfo(name, lang, kind, path, _description(path))
+    return [found[name] for name in sorted(found)]
+
+
+def source(name: str, language: str, user_folder: Path) -> tuple[Path, str]:
+    """Give a template's file and its text.
+
+    Raises UsageError for a name that no template has, DataError for a file that can't be read.
+    """
+    path = _find(name, language, user_folder).path
+    try:
+        if not path.is_file() or path.stat().st_size > _SOURCE_LIMIT:
+            raise DataError(f"This is not a template: {path}.", "A template is a text file of at most 256 KiB.")
+        return path, path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"The template can't be read: {path}: {error}.", "Look at the file.") from error
+
+
+def _folders(language: str, user_folder: Path) -> list[tuple[str, Literal["yours", "shipped"], Path]]:
+    lang = language if _LANGUAGE.fullmatch(language) else _DEFAULT
+    shipped = paths.data_folder("templates")
+    return [
+        (lang, "yours", user_folder / lang),
+        (lang, "yours", user_folder),
+        (lang, "shipped", shipped / lang),
+        (_DEFAULT, "shipped", shipped / _DEFAULT),
+    ]
+
+
+def _find(name: str, language: str, user_folder: Path) -> TemplateInfo:
+    if _NAME.fullmatch(name):
+        for lang, kind, folder in _folders(language, user_folder):
+            path = folder / f"{name}{_ENDING}"
+            # A broken symlink is found too: to pass it over in silence would hide the user's own template.
+            if os.path.lexists(path):
+                return TemplateInfo(name, lang, kind, path, "")
+    known = [info.name for info in available(language, user_folder)]
+    close = difflib.get_close_matches(name[:60], known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}"
+    raise UsageError(f"There is no template {addresses.display_safe(name[:60])!r}.", hint)
+
+
+def _own(language: str, user_folder: Path) -> list[Folder]:
+    base = str(user_folder.absolute())
+    found = _folders(language, user_folder)
+    return [Folder(str(path.absolute()), base) for _, kind, path in found if kind == "yours"]
+
+
+def _shipped(language: str) -> list[Folder]:
+    base = str(paths.data_folder("templates"))
+    return [Folder(str(path), base) for _, kind, path in _folders(language, Path()) if kind == "shipped"]
+
+
+@cache
+def _shipped_sandbox(language: str) -> jinja2.Environment:
+    return rendering.environment([], _shipped(language))
+
+
+def _job(name: str, own: list[Folder], language: str, facts: list[Facts]) -> rendering.Job:
+    return {"name": name, "own": own, "shipped": _shipped(language), "facts": facts}
+
+
+def _tidied(note: Note, path: Path) -> Note | Fault:
+    """Give a note without spaces at line ends, double spaces and double empty lines, or what is wrong with it."""
+    subject, body = note.subject.strip(), note.body.replace("\r\n", "\n").strip()
+    if "\n" in subject:
+        return Fault(str(path), 0, "its subject has more than one line")
+    # A signature may have tabs.
+    strange = next((char for char in subject + body.translate(_LINE_MAKERS) if addresses.is_control(char)), "")
+    if strange:
+        return Fault(str(path), 0, f"it gives a character that can't be mailed: U+{ord(strange):04X}")
+    body = re.sub(r"[ \t]+$", "", re.sub(r" {2,}", " ", body), flags=re.MULTILINE)
+    return Note(re.sub(r" {2,}", " ", subject), re.sub(r"\n{3,}", "\n\n", body))
+
+
+_LINE_MAKERS = str.maketrans("", "", "\n\t")
+
+
+def _full(fault: Fault, path: Path) -> Path:
+    return Path(fault.file) if fault.file.startswith("/") else path
+
+
+def _description(path: Path) -> str:
+    try:
+        # A named pipe would never end.
+        if not path.is_file():
+            return ""
+        with path.open(encoding="utf-8", errors="replace") as file:
+            found = _DESCRIPTION.match(file.readline(500))
+    except OSError:
+        return ""
+    return addresses.display_safe(found[1]) if found else ""
+
+
+def sample_facts(kind: str) -> Facts:
+    """Give made-up facts of a meeting of that kind, with everything known."""
+    return {
+        "me": {"name": "Sam Lee", "email": "sam.lee@example.com", "signature": "Sam Lee"},
+        "person": {"name": "Ada Lovelace", "email": "ada@example.com", "lang": "en", "seniority": "peer"},
+        "meeting": {
+            "kind": kind,
+            "weekday": "Tuesday",
+            "date": "11 March",
+            "place": "Café Einstein",
+            "about": "the compiler team",
+        },
+        "details": ["why you left Rust"],
+        "promises": [{"text": "send the compiler paper", "due": "Friday, 14 March"}],
+        "others": ["Grace Hopper"],
+        "via": "Tom O'Neil",
+        "days_since": 1,
+        "belated": False,
+    }
+
+
+def _samples() -> list[Facts]:
+    """Give facts that between them take every branch a template is likely to have."""
+    full = sample_facts("general")
+    late: Facts = {**full, "person": {**full["person"], "seniority": "above"}, "days_since": 9, "belated": True}
+    bare: Facts = {
+        **full,
+        "meeting": {**full["meeting"], "place": "", "about": ""},
+        "details": [],
+        "promises": [],
+        "others": [],
+        "via": "",
+    }
+    return [full, late, bare, {**bare, "details": ["why you left Rust"]}]
