@@ -11,6 +11,7 @@ from pathlib import Path
 
 import parts
 import pytest
+from smtp_rigs import wait_for
 
 from thanksd import credentials
 from thanksd.config import Smtp
@@ -166,10 +167,12 @@ def test_a_systemd_credential_is_read_where_no_command_is_set(tmp_path: Path) ->
         (f"printf '{SECRET}\\0'", "no password has"),
         (f"printf '{SECRET}\\377'", "no password has"),
         (f"printf '\\033[1m{SECRET}'", "no password has"),
+        (f"printf '{SECRET}%09999d'", "more than any password"),
         (f"yes {SECRET}", "failed with status -9"),
         ("no-such-command-here", "can't be started: No such file"),
         ("/etc/passwd", "can't be started: Permission denied"),
         ("''", "can't be started"),
+        (f"{SECRET}-typed-in-the-wrong-place", "can't be started: No such file"),
         ("echo \0", "can't be started"),
     ],
 )
@@ -190,9 +193,21 @@ def test_a_command_that_hangs_is_ended_with_its_children(line: str, monkeypatch:
     monkeypatch.setattr(credentials, "COMMAND_SECONDS", 0.4)
     mark = f"THANKSD_TEST_MARK={os.getpid()}-{time.monotonic_ns()}"
     name, _, value = mark.partition("=")
+    start = time.monotonic()
     error = refused(lambda: read(command(line), {**os.environ, name: value}))
+    assert time.monotonic() - start < 15
     assert (error.reason, error.message) == ("timeout", "transport.smtp.password_command did not end in 0.4 seconds.")
-    assert running_with(mark) == []
+    wait_for(lambda: running_with(mark) == [])
+
+
+def test_what_a_command_complains_of_is_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    refused(lambda: read(command(f"sh -c 'echo {SECRET} >&2; exit 1'")))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_child_that_does_not_listen_is_no_error_by_itself() -> None:
+    done = credentials._run(["true"], os.environ, 10, b"x" * 200_000)
+    assert (done.code, done.output, done.is_late) == (0, b"", False)
 
 
 def running_with(mark: str) -> list[str]:
@@ -303,7 +318,7 @@ def test_nothing_in_the_current_folder_poses_as_a_module(tmp_path: Path, monkeyp
     assert not (tmp_path / "stolen").exists()
 
 
-@pytest.mark.parametrize("secret", ["", "two\nlines", "null\0", "half \ud800"])
+@pytest.mark.parametrize("secret", ["", "two\nlines", "null\0", "half \ud800", "x" * 9000])
 def test_what_is_no_secret_is_not_stored(secret: str) -> None:
     refused(lambda: credentials.store("u@h", secret))
 

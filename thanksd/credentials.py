@@ -35,7 +35,9 @@ CREDENTIAL_FILE = "smtp-password"
 COMMAND_SECONDS = 10.0
 KEYRING_SECONDS = 10.0
 
-# No password or token is longer (Microsoft's tokens take some 4 KiB); a command that runs wild is stopped here.
+# Characters: Microsoft's tokens take some 4,000, and this many always fit into a pipe at once (pipe(7): 65,536 bytes).
+LONGEST_SECRET = 8192
+# Bytes: a command that runs wild is stopped here.
 LONGEST_OUTPUT = 65536
 
 # Those that encrypt what they keep. Where no desktop is, keyring would otherwise pick up plain-text ones in silence.
@@ -117,16 +119,22 @@ def _from_command(setting: str, line: str, environ: Mapping[str, str]) -> str:
         words = shlex.split(line)
     except ValueError as error:
         raise ConfigError(f"{setting} can't be read: {error}.", "Close its quotes.") from error
-    try:
-        done = _run(words, environ, COMMAND_SECONDS)
-    except (OSError, ValueError) as error:
-        problem = getattr(error, "strerror", None) or "a character that no command can have"
-        raise CredentialsError(f"{setting} can't be started: {problem}: {words[0]!r}.", hint, "command") from error
+    done, problem = _try_run(words, environ)
+    if done is None:
+        raise CredentialsError(f"{setting} can't be started: {problem}.", hint, "command")
     if done.is_late:
         raise CredentialsError(f"{setting} did not end in {COMMAND_SECONDS:g} seconds.", hint, "timeout")
     if done.code != 0:
         raise CredentialsError(f"{setting} failed with status {done.code}.", hint, "command")
     return _checked(_decoded(done.output), setting, hint, "command")
+
+
+def _try_run(words: list[str], environ: Mapping[str, str]) -> tuple[_Done | None, str]:
+    """Run the command, or say why it can't be; the error itself names the first word, which may be a password."""
+    try:
+        return _run(words, environ, COMMAND_SECONDS), ""
+    except (OSError, ValueError) as error:
+        return None, getattr(error, "strerror", None) or "it has a character that no command can have"
 
 
 def _from_file(path: Path) -> str:
@@ -150,6 +158,8 @@ def _checked(secret: str, source: str, hint: str = "Give it on one line.", reaso
     if "\n" in secret:
         lines = secret.count("\n") + 1
         raise CredentialsError(f"{source} gave {lines} lines; one is expected.", hint, reason)
+    if len(secret) > LONGEST_SECRET:
+        raise CredentialsError(f"{source} gave more than any password: {len(secret)} characters.", hint, reason)
     if not secret.isprintable():
         raise CredentialsError(f"{source} gave characters that no password has.", hint, reason)
     return secret
@@ -280,8 +290,7 @@ def _child(action: str, user: str, given: str) -> dict[str, str]:
 def _act(backend: KeyringBackend, action: str, user: str, given: str) -> dict[str, str]:
     if action == "set":
         backend.set_password(SERVICE, user, given)
-        is_kept = backend.get_password(SERVICE, user) == given
-        return {"secret": ""} if is_kept else {"reason": "error", "detail": "it did not keep the password"}
+        return {"secret": ""}
     if action == "forget":
         backend.delete_password(SERVICE, user)
         return {"secret": ""}

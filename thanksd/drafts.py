@@ -186,8 +186,8 @@ def _tidied(note: Note, path: Path) -> Note | Fault:
     strange = next((char for char in subject + body.translate(_LINE_MAKERS) if addresses.is_control(char)), "")
     if strange:
         return Fault(str(path), 0, f"it gives a character that can't be mailed: U+{ord(strange):04X}")
-    body = re.sub(r"[ \t]+$", "", re.sub(r" {2,}", " ", body), flags=re.MULTILINE)
-    return Note(re.sub(r" {2,}", " ", subject), re.sub(r"\n{3,}", "\n\n", body))
+    lines = "\n".join(line.rstrip() for line in re.sub(r" {2,}", " ", body).split("\n"))
+    return Note(re.sub(r" {2,}", " ", subject), re.sub(r"\n{3,}", "\n\n", lines))
 
 
 _LINE_MAKERS = str.maketrans("", "", "\n\t")

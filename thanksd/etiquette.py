@@ -124,7 +124,7 @@ def word_count(body: str, facts: Facts) -> int:
 
 # "With best wishes," and its like: a few words and a comma, or one of the bare usual ones.
 _CLOSING = re.compile(
-    r"(?:[^\s,.?!]+ ?){1,4},|(?:best|kind|warm) (?:regards|wishes)|all the best|cheers", re.IGNORECASE
+    r"[^\s,.?!]+(?: [^\s,.?!]+){0,3},|(?:best|kind|warm) (?:regards|wishes)|all the best|cheers", re.IGNORECASE
 )
 
 _WORD = re.compile(r"\w+(?:-\w+)*")
@@ -154,7 +154,7 @@ def check_headers(subject: str, recipient: str) -> Finding | None:
 
 _GAPS = re.compile(
     r"\[(?:\.\.\.|\N{HORIZONTAL ELLIPSIS}|[^\W\d][^\]\n]{0,40})\]"  # [...] and [Name], but not the note [1]
-    r"|\{\{.*?\}\}|\{\{|\}\}|\{%.*?%\}"
+    r"|\{\{[^{}\n]*\}\}|\{\{|\}\}|\{%|%\}"
     r"|<[^\W\d][\w '-]{0,40}>"  # <name>, but neither <ada@example.com> nor <https://example.com>
     r"|\b(?:TODO|TBD|FIXME|XXX+)\b|_{3,}"
     r"|^(?:[Dd]ear|[Hh]i|[Hh]ello)\s*[,:!](?=\s*$)",

@@ -104,7 +104,7 @@ def claim(connection: Connection, now: datetime, owner: str, only: Sequence[int]
             Letter.to,
             Letter.raw,
             Letter.message_id,
-        )  # fmt: skip
+        )
     )
     row = connection.execute(query).one_or_none()
     if row is None:

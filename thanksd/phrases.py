@@ -236,8 +236,9 @@ def people(names: Sequence[str]) -> str:
 def _bare(text: str) -> str:
     """Strip what people type around a detail: dots before it, "about", "I keep thinking about"."""
     plain = " ".join(text.replace("\N{HORIZONTAL ELLIPSIS}", "...").split())
-    plain = re.sub(r"^(?:\.{2,} ?)?(?:(?:i keep thinking )?about )?", "", plain, flags=re.IGNORECASE)
-    return re.sub(r"(?:\.{2,}|[ ,;:])+$", "", plain)
+    plain = re.sub(r"^(?:\.\.+ ?)?(?:(?:i keep thinking )?about )?", "", plain, flags=re.IGNORECASE)
+    plain = plain.rstrip(" ,;:")
+    return plain.rstrip(" ,;:.") if plain.endswith("..") else plain
 
 
 def _key(word: str) -> str:

@@ -46,7 +46,7 @@ def _facts(command: _F) -> _F:
 @_facts
 @click.option("--again", is_flag=True, help="Another one like it on the same day is meant.")
 @click.pass_context
-def add(context: click.Context, /, who: tuple[str, ...], again: bool, **facts: Any) -> None:  # noqa: ANN401, FBT001  click's way
+def add(context: click.Context, /, who: tuple[str, ...], again: bool, **facts: Any) -> None:  # noqa: ANN401  click's way
     """Note that you met somebody.
 
     WHO is bare words and an address: thanksd add Ada Lovelace ada@example.com -k coffee. Alone on a terminal it asks.

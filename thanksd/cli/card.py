@@ -20,7 +20,7 @@ def echo(one: dict[str, Any], zone: str, now: datetime) -> None:
         soon = (nudge - now).total_seconds() < 12 * 3600
         first = f"Nudge in {say_span(nudge - now)}" if soon else f"Nudge {say_short(nudge, now, zone)}"
     best = f"best by {say_short(due_by, now, zone)}" if due_by > now else say_left(due_by, now)
-    late = ", late by then" if nudge > due_by and one["state"] != "due" else ""
+    late = ", late by then" if nudge > due_by > now else ""
     say(f"     {first}, {best}{late}. Then: thanksd review {one['id']}")
 
 

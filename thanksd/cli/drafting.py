@@ -21,13 +21,13 @@ _LONGEST_BODY = 1 << 20
 @click.option("--subject", default=None, help="Another subject; it is kept.")
 @click.option("--body-file", default=None, metavar="FILE", help="The body from a file, or - for stdin; it is kept.")
 @click.pass_context
-def draft(  # noqa: PLR0913  the options of the contract
+def draft(
     context: click.Context,
     ref: tuple[str, ...],
     in_editor: bool,
     template: str,
     subject: str | None,
-    body_file: str | None,  # noqa: FBT001  click's way
+    body_file: str | None,
 ) -> None:
     """Show the draft of a thanks, or change it."""
     client, name = state_of(context).client, " ".join(ref)
@@ -85,29 +85,23 @@ def _print_draft(shown: dict[str, Any], *, err: bool) -> None:
 @click.option("--override", "overrides", multiple=True, metavar="CODE", help="Send although this blocks; recorded.")
 @click.option("--dry-run", is_flag=True, help="Show what would be sent, and send nothing.")
 @click.pass_context
-def send(  # noqa: PLR0913  the options of the contract
+def send(
     context: click.Context,
     refs: tuple[str, ...],
     yes: bool,
     at_once: bool,
     at: str,
     overrides: tuple[str, ...],
-    dry_run: bool,  # noqa: FBT001  click's way
+    dry_run: bool,
 ) -> None:
     """Send letters, after showing them. With several, all are checked first, and one block sends none."""
     client = state_of(context).client
-    if at and at_once:
-        raise UsageError("--now and --at say two things.", "Give one of them.")
-    shown = [client.call("prepare", ref=ref, at=at, at_once=at_once) for ref in refs]
-    numbers = [one["thanks"][0]["id"] for one in shown]
-    if len(set(numbers)) < len(numbers):
-        raise UsageError("The same thanks was named twice. Nothing was sent.", "Name each once.")
-    as_json = state_of(context).json
-    if not (dry_run and as_json):
-        for one in shown:
-            _print_letter(one, err=not dry_run)
+    shown = _prepare(context, refs, at, at_once=at_once)
     if dry_run:
         _print_dry_run(context, shown)
+    else:
+        for one in shown:
+            _print_letter(one, err=True)
     for one in shown:
         _refuse(one, overrides)
     if dry_run:
@@ -121,6 +115,20 @@ def send(  # noqa: PLR0913  the options of the contract
     letters = [{"thanks": one["thanks"][0]["id"], "sha256": one["prepared"]["sha256"]} for one in shown]
     result = client.call("confirm", letters=letters, overrides=list(overrides), at=at, at_once=at_once)
     _let_go(context, result)
+
+
+def _prepare(context: click.Context, refs: tuple[str, ...], at: str, *, at_once: bool) -> list[dict[str, Any]]:
+    """Prepare every letter, before anything is confirmed.
+
+    Raises UsageError where the words say two things.
+    """
+    if at and at_once:
+        raise UsageError("--now and --at say two things.", "Give one of them.")
+    client = state_of(context).client
+    shown = [client.call("prepare", ref=ref, at=at, at_once=at_once) for ref in refs]
+    if len({one["thanks"][0]["id"] for one in shown}) < len(shown):
+        raise UsageError("The same thanks was named twice. Nothing was sent.", "Name each once.")
+    return shown
 
 
 def _print_letter(one: dict[str, Any], *, err: bool) -> None:
@@ -139,6 +147,10 @@ def _print_letter(one: dict[str, Any], *, err: bool) -> None:
 
 
 def _print_dry_run(context: click.Context, shown: list[dict[str, Any]]) -> None:
+    if not state_of(context).json:
+        for one in shown:
+            _print_letter(one, err=False)
+        return
     keys = ("to", "subject", "body", "template", "findings")
     drafts = [{key: one["prepared"][key] for key in keys} for one in shown]
     if len(drafts) == 1:

@@ -17,7 +17,7 @@ _STATES = ("owed", "due", "snoozed", "confirmed", "thanked", "waived")
 @click.option("--all", "everything", is_flag=True, help="Closed ones too.")
 @click.option("--state", type=click.Choice(_STATES), default=None, help="Only those in this state.")
 @click.pass_context
-def owed(context: click.Context, everything: bool = False, state: str | None = None) -> None:  # noqa: FBT001, FBT002  click's way
+def owed(context: click.Context, everything: bool = False, state: str | None = None) -> None:
     """List what is due and owed, soonest first."""
     result = state_of(context).client.call("owed", everything=everything, state=state or "")
     if wants_json(context, thanks=result["thanks"]):
@@ -50,7 +50,7 @@ def month_words(summary: dict[str, int]) -> str:
 @click.argument("ref", nargs=-1, required=True)
 @click.option("--letter", is_flag=True, help="The letter, byte for byte.")
 @click.pass_context
-def show(context: click.Context, ref: tuple[str, ...], letter: bool) -> None:  # noqa: FBT001  click's way
+def show(context: click.Context, ref: tuple[str, ...], letter: bool) -> None:
     """Show everything about one thanks."""
     client = state_of(context).client
     if letter:

@@ -18,7 +18,7 @@ COMMANDS = {
     "add": ("adding", "Note that you met somebody."),
     "owed": ("listing", "What is due and owed, soonest first."),
     "review": ("review", "Every due thanks in turn: draft, findings, one key each."),
-    "send": ("sending", "Send a letter, after showing it."),
+    "send": ("drafting", "Send a letter, after showing it."),
     "draft": ("drafting", "Show or change the draft of a thanks."),
     "show": ("listing", "Everything about one thanks."),
     "edit": ("adding", "Change what was noted."),
@@ -146,7 +146,7 @@ class Root(Group):
 
 
 def _version_option() -> click.Option:
-    def say(context: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001  click's signature
+    def say(context: click.Context, _option: click.Parameter, value: bool) -> None:
         if value:
             click.echo(f"thanksd {__version__}")
             context.exit()

@@ -85,7 +85,7 @@ def _popups_today(connection: Connection, context: Context, now: datetime) -> in
 
 
 def _groups(due: list[Due]) -> list[list[Due]]:
-    """Three or more thanks, or any in its weekly phase, make one digest; so do all letters that wait for one password."""
+    """Let three or more thanks, or any in its weekly phase, make one digest; so with letters that want a password."""
     thanks = [one for one in due if one.occasion == THANKS]
     weekly = [one for one in thanks if timing.is_weekly(one.popup_at, one.due_by)]
     together = thanks if len(thanks) >= _DIGEST else weekly
@@ -102,7 +102,7 @@ class _Old(NamedTuple):
 
 
 def _write(connection: Connection, now: datetime, group: list[Due], channel: str) -> tuple[list[Due], list[int], Any]:
-    """Write the nudges' rows, before anything is shown; one that was tried and not shown is tried again, not doubled."""
+    """Write the nudges' rows, before anything is shown; one that was tried and not shown is not doubled."""
     ids, old = [], _Old(0, "")
     for one in group:
         last = _last_nudge(connection, one.thanks)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from thanksd import drafts, etiquette, journal, queries, states, timing
+from thanksd import drafts, etiquette, journal, letters, queries, states, timing
 from thanksd.errors import DataError, UsageError
 from thanksd.models import Draft, Thanks
 from thanksd.moments import to_iso
@@ -97,11 +97,11 @@ def _start_anew(context: Context, now: datetime, number: int, template: str) -> 
 
 
 def _one_line(text: str) -> str:
-    return drafts.clean_line(text, SUBJECT_LIMIT)
+    return letters.clean_line(text, SUBJECT_LIMIT)
 
 
 def _text(text: str) -> str:
-    return drafts.clean_body(text, BODY_LIMIT)
+    return letters.clean_body(text, BODY_LIMIT)
 
 
 def read_note(context: Context, number: int, leaves: datetime) -> Note:
@@ -213,11 +213,11 @@ def _from(context: Context) -> str:
     return f"{me.name} <{me.email}>" if me.name else me.email
 
 
-def _freeze(context: Context, now: datetime, note: Note, leaving: Leaving) -> drafts.Frozen:
+def _freeze(context: Context, now: datetime, note: Note, leaving: Leaving) -> letters.Frozen:
     with context.store.read() as connection:
         stored = stored_draft(connection, note.item["id"])
     if stored is not None and is_current(context, note, stored, leaving.hold, leaving.stored_at, now):
-        return drafts.Frozen(stored.prepared_raw, stored.prepared_sha256, stored.prepared_message_id, stored.subject)
+        return letters.Frozen(stored.prepared_raw, stored.prepared_sha256, stored.prepared_message_id, stored.subject)
     frozen = freeze_note(context, note, leaving.at, uuid.uuid4().hex)
     keep(
         context,
@@ -248,10 +248,10 @@ def is_current(
     return freeze_note(context, note, stored.prepared_leaves, unique).raw == bytes(stored.prepared_raw)
 
 
-def freeze_note(context: Context, note: Note, leaves: datetime, unique: str) -> drafts.Frozen:
+def freeze_note(context: Context, note: Note, leaves: datetime, unique: str) -> letters.Frozen:
     """Build the bytes of a note. Date is the moment the letter is due to leave."""
     me = context.config.me
-    return drafts.freeze(
+    return letters.freeze(
         sender_name=me.name,
         sender_email=me.email,
         to_name=note.facts["person"]["name"],

@@ -1,0 +1,151 @@
+"""The commands about the mail account's password: set, forget, test. It is never on an argument list."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from thanksd.cli.output import can_ask, note, say, state_of, wants_json
+from thanksd.cli.root import Group
+from thanksd.errors import ConfigError, ThanksdError, UsageError
+
+if TYPE_CHECKING:
+    from thanksd.config import Config
+
+# Google shows an app password as four groups of four letters; it is the letters alone.
+_GROUPED = ("smtp.gmail.com", "smtp.googlemail.com")
+_LONGEST = 65536
+# Why a letter waits for a login that works (verb release).
+_WAITING = "credentials"
+
+
+@click.group(cls=Group)
+def credentials() -> None:
+    """Store, forget or test the mail account's password. It lives in your keyring."""
+
+
+@credentials.command("set")
+@click.option("--no-test", is_flag=True, help="Store it without logging in.")
+@click.pass_context
+def set_(context: click.Context, no_test: bool) -> None:
+    """Ask for the password, hidden, test the login, and keep it in the keyring.
+
+    Without a terminal it is the first line of standard input.
+    """
+    from thanksd import credentials as keeper  # noqa: PLC0415  no other command needs it
+
+    settings = _account(context, needs_password=True)
+    smtp, user = settings.transport.smtp, keeper.account(settings.transport.smtp, settings.me.email)
+    word = _ask(smtp.username or settings.me.email, smtp.host)
+    if smtp.host.lower() in _GROUPED:
+        word = "".join(word.split())
+    reply = "" if no_test else _log_in(settings, word)
+    keeper.store(user, word)
+    if not wants_json(context, credentials={"account": user, "stored": True, "tested": not no_test, "reply": reply}):
+        say(f"Stored in the keyring for {user}." + ("" if no_test else f" {smtp.host} said: {reply}"))
+    if not no_test:
+        _release(context)
+
+
+@credentials.command()
+@click.pass_context
+def forget(context: click.Context) -> None:
+    """Take the password out of the keyring."""
+    from thanksd import credentials as keeper  # noqa: PLC0415  as above
+
+    settings = _account(context, needs_password=True)
+    user = keeper.account(settings.transport.smtp, settings.me.email)
+    keeper.forget(user)
+    if not wants_json(context, credentials={"account": user, "stored": False}):
+        say(f"The keyring has no password for {user} any more.")
+
+
+@credentials.command()
+@click.pass_context
+def test(context: click.Context) -> None:
+    """Log in as a letter would, and send nothing."""
+    from thanksd import credentials as keeper  # noqa: PLC0415  as above
+    from thanksd.transports.smtp import test_login  # noqa: PLC0415  as above
+
+    settings = _account(context, needs_password=False)
+    smtp, me = settings.transport.smtp, settings.me.email
+    reply = test_login(smtp, me, keeper.reader(smtp, me, os.environ))
+    if not wants_json(context, credentials={"account": keeper.account(smtp, me), "tested": True, "reply": reply}):
+        say(f"{smtp.host} said: {reply}")
+    _release(context)
+
+
+def _account(context: click.Context, *, needs_password: bool) -> Config:
+    """Read the settings of an account that has a login.
+
+    Raises ConfigError where there is none, or none that the keyring has a part in.
+    """
+    from thanksd.config import load  # noqa: PLC0415  as above
+
+    settings = load(Path(state_of(context).config_file))
+    smtp = settings.transport.smtp
+    if settings.transport.kind != "smtp" or not smtp.host:
+        raise ConfigError("No mail account is set up.", "Set one up: thanksd help account")
+    if not (smtp.username or settings.me.email):
+        raise ConfigError("The mail account has no login name.", "Set it: thanksd config set me.email YOU@EXAMPLE.COM")
+    if not needs_password:
+        return settings
+    if smtp.auth == "none":
+        raise ConfigError(f"{smtp.host} is used without a login.", "See: thanksd config get transport.smtp.auth")
+    setting = "token_command" if smtp.auth == "xoauth2" else "password_command" if smtp.password_command else ""
+    if setting:
+        raise ConfigError(
+            f"The login of {smtp.host} comes from transport.smtp.{setting}, not from the keyring.",
+            "Test it: thanksd credentials test",
+        )
+    return settings
+
+
+def _ask(user: str, host: str) -> str:
+    """Give the password as it was typed, hidden, or as it came on standard input.
+
+    Raises UsageError for none, and for what is no line of text.
+    """
+    if can_ask():
+        return str(click.prompt(f"Password of {user} at {host} (hidden)", hide_input=True, err=True))
+    line = sys.stdin.buffer.readline(_LONGEST) if sys.stdin is not None else b""
+    try:
+        word = line.decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        # The decoder's own words would quote the secret; this says nothing of it.
+        word = ""
+    if not word:
+        raise UsageError("No password was given. Nothing was stored.", "Give it as one line on standard input.")
+    return word
+
+
+def _log_in(settings: Config, word: str) -> str:
+    """Log in with what was typed, and give the server's words.
+
+    Raises what the login raises, with the word that nothing was stored.
+    """
+    from thanksd.transports.smtp import test_login  # noqa: PLC0415  as above
+
+    try:
+        return test_login(settings.transport.smtp, settings.me.email, lambda: word)
+    except ThanksdError as error:
+        error.message += " Nothing was stored."
+        raise
+
+
+def _release(context: click.Context) -> None:
+    """Offer to let the letters go on that waited for this login; without a terminal they do."""
+    client = state_of(context).client
+    waiting = sum(one["reason"] == _WAITING for one in client.call("outbox")["letters"])
+    if not waiting:
+        return
+    letters = "1 letter is" if waiting == 1 else f"{waiting} letters are"
+    if can_ask() and not click.confirm(f"{letters} waiting. Send them now?", default=True, err=True):
+        note(f"{letters} still waiting. When you want them to leave: thanksd credentials test")
+        return
+    client.call("release")
+    note(f"{letters} on the way again. See: thanksd outbox")

@@ -1,0 +1,283 @@
+"""The screens of review, drawn from plain values: every text harmless, every line at most as wide as the window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from thanksd.addresses import display_safe
+from thanksd.etiquette import GAP
+from thanksd.moments import from_iso, local, say_dated, say_left, say_short, say_span
+
+_LABEL = 9  # cells of a label such as "Subject  "
+_LEAST = 3  # lines of a letter that are shown in the lowest window
+_KEYS = (
+    ("s send", "e edit", "d detail", "a another wording", "l later"),
+    ("w not needed", "t thanked otherwise", "n next", "u undo", "q quit", "? help"),
+)
+_HELP = (
+    "s  the letter goes to them, exactly as shown, after the time under Leaves",
+    "e  change subject and text in your editor",
+    "d  say better what you remember; the letter is written anew from it",
+    "a  the letter in other words, and back",
+    "l  be reminded in 3 hours, or tomorrow morning",
+    "w  you decide not to thank",
+    "t  they are thanked already: in person, by phone, by card",
+    "n  nothing changes; the next one",
+    "u  take back the last thing done in this review",
+    "o  send although something blocks it; that is recorded",
+    "q  quit; what was sent is sent, what was not waits",
+    "space  more of a long letter",
+)
+
+
+class Line(NamedTuple):
+    """One line, and the colour that repeats what its words say; "" for none."""
+
+    text: str
+    colour: str = ""
+
+
+class Page(NamedTuple):
+    """A screen's lines. `left` of the letter's lines are below it; a space leads to `next_offset`."""
+
+    lines: list[Line]
+    left: int = 0
+    next_offset: int = 0
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One thanks to be drawn: what the verb prepare gave of it, its place in the review, and what is to be said.
+
+    `top` is about the thanks before, `below` about the key just pressed. `size` is the window's columns and lines;
+    `lines` 0 is a window without an end, on a terminal that can't be drawn on.
+    """
+
+    thanks: dict[str, Any]
+    prepared: dict[str, Any]
+    zone: str
+    now: str
+    place: tuple[int, int]
+    size: tuple[int, int]
+    top: Sequence[str] = ()
+    below: Sequence[str] = ()
+    offset: int = 0
+
+
+# --- text into lines ---
+
+
+def cells(text: str) -> int:
+    """Count the cells that a terminal gives to safe text; wide characters take two."""
+    if text.isascii():
+        return len(text)
+    from wcwidth import wcswidth  # noqa: PLC0415  a table of all of Unicode, for text beyond ASCII only
+
+    return max(wcswidth(text), 0)
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Break one line of text at spaces, or within a word that has none; spaces inside a line stay as they are."""
+    text, lines = display_safe(text), []
+    while len(text) > 4 * width or cells(text) > width:  # the first saves measuring all of a long text each time
+        fits = _fitting(text, width)
+        space = text.rfind(" ", 0, fits + 1)
+        end = space if space > 0 and text[:space].strip() else fits
+        lines.append(text[:end].rstrip())
+        text = text[end:].lstrip(" ")
+    return [*lines, text]
+
+
+def _fitting(text: str, width: int) -> int:
+    """Give how many characters fit into `width` cells, at least one."""
+    fits = min(len(text), width)
+    while fits > 1 and cells(text[:fits]) > width:
+        fits -= 1
+    return fits
+
+
+def _hung(head: str, text: str, width: int) -> list[str]:
+    """Write `text` after `head`, its other lines under its first one."""
+    indent = min(len(head), width // 2)
+    return [(head if number == 0 else " " * indent) + line for number, line in enumerate(wrap(text, width - len(head)))]
+
+
+def _field(label: str, text: str, width: int) -> list[str]:
+    return _hung(label.ljust(_LABEL), text, width)
+
+
+def _ruled(words: str, width: int) -> Line:
+    text = f"-- {words} " if words else ""
+    return Line(text + "-" * max(width - cells(text), 0))
+
+
+def _plain(lines: Sequence[str]) -> list[Line]:
+    return [Line(line) for line in lines]
+
+
+def _said(texts: Sequence[str], width: int) -> list[Line]:
+    return _plain([line for text in texts for line in wrap(text, width)])
+
+
+# --- the parts of a screen ---
+
+
+def _head(sheet: Sheet) -> list[Line]:
+    """Give the thanks' number and place at the left, best by at the right; below one another where they don't fit."""
+    width, (number, count) = sheet.size[0], sheet.place
+    due = " due" if sheet.thanks["state"] == "due" else ""
+    left = f"Thanks {sheet.thanks['id']}, {number} of {count}{due}"
+    right = _best_by(sheet)
+    room = width - len(left) - len(right)
+    return _plain([left + " " * room + right] if room > 1 else [left, *wrap(right, width)])
+
+
+def _best_by(sheet: Sheet) -> str:
+    due_by, now = from_iso(sheet.thanks["due_by"]), from_iso(sheet.now)
+    if due_by <= now:
+        return say_left(due_by, now)
+    return f"best by {say_short(due_by, now, sheet.zone)} {local(due_by, sheet.zone).tzname()}, {say_left(due_by, now)}"
+
+
+def _fields(sheet: Sheet) -> list[Line]:
+    width, prepared = sheet.size[0], sheet.prepared
+    sender = prepared["from"] or "(your own address is not set)"
+    by = {"smtp": f", by {prepared['by']}", "": ", no mail account is set up"}.get(prepared["transport"], "")
+    lines = [*_field("To", _recipient(sheet), width), *_field("From", sender + by, width)]
+    if prepared["transport"] == "maildir":
+        lines += wrap(f"Save in {prepared['by']} (nobody is mailed)", width)
+    lines += _field("Subject", prepared["subject"], width)
+    known = _field("You know", _known(sheet), width)
+    # A page of notes must not push the letter out of the window.
+    return _plain(lines + known[:2] + (["         ..."] if len(known) > 2 else []))  # noqa: PLR2004  two lines of it
+
+
+def _recipient(sheet: Sheet) -> str:
+    """Whom the envelope names, in ASCII; where the address is written otherwise, that too."""
+    name, to = sheet.thanks["person"]["name"], sheet.prepared["to"]
+    if not to:
+        return f"{name} (no address yet)"
+    local_part, _, domain = to.rpartition("@")
+    return f"{name} <{to}>" + (f", that is {local_part}@{written}" if (written := _written(domain)) != domain else "")
+
+
+def _written(domain: str) -> str:
+    try:
+        return domain.encode("ascii").decode("idna")
+    except UnicodeError:
+        return domain
+
+
+def _known(sheet: Sheet) -> str:
+    meeting, now = sheet.thanks["meeting"], from_iso(sheet.now)
+    when = say_dated(from_iso(meeting["at"]), now, meeting["tz"])
+    facts = ", ".join(part for part in (meeting["kind"], when, meeting["place"], meeting["about"]) if part)
+    details = ", ".join(f'"{detail}"' for detail in sheet.thanks["details"])
+    return f"{facts}; {details}" if details else facts
+
+
+def blocks(prepared: dict[str, Any]) -> list[str]:
+    """Give the codes of what blocks a letter."""
+    return [one["code"] for one in prepared["findings"] if one["severity"] == "block"]
+
+
+def _findings(sheet: Sheet) -> list[Line]:
+    width, prepared = sheet.size[0], sheet.prepared
+    last = max((at for at, one in enumerate(prepared["findings"]) if one["severity"] == "block"), default=-1)
+    lines = []
+    for at, one in enumerate(prepared["findings"]):
+        colour = {"block": "red", "warn": "yellow"}.get(one["severity"], "")
+        keys = "  e edit   o send anyway (recorded)" if at == last else ""
+        text = f"{one['code']}: {one['message']}{keys}"
+        lines += [Line(part, colour) for part in _hung(f"{one['severity']}  ", text, width)]
+    count = str(len(prepared["findings"])) if prepared["findings"] else "none"
+    sha256 = f" sha256 {prepared['sha256'][:8]}" if prepared["sha256"] else ""
+    return [*lines, *_said([f"Findings {count}. {len(prepared['body'].split())} words.{sha256}"], width)]
+
+
+def _leaves(sheet: Sheet) -> list[Line]:
+    hold = sheet.prepared["hold"]
+    if not hold:
+        return _plain(_field("Leaves", "at once after s; it can't be taken back then", sheet.size[0]))
+    day, _, clock = say_short(from_iso(sheet.prepared["leaves"]), from_iso(sheet.now), sheet.zone).rpartition(" ")
+    text = f"{say_span(timedelta(seconds=hold))} after s, {day} about {clock}; u takes it back until then"
+    return _plain(_field("Leaves", text, sheet.size[0]))
+
+
+def _keys(width: int) -> list[Line]:
+    lines = []
+    for group in _KEYS:
+        line = ""
+        for key in group:
+            if line and cells(line) + 3 + len(key) > width:
+                lines.append(line)
+                line = ""
+            line += f"   {key}" if line else f" {key}"
+        lines.append(line)
+    return _plain(lines)
+
+
+# --- whole screens ---
+
+
+def letter(sheet: Sheet) -> Page:
+    """Draw a letter with its findings and the keys: as much of it as the window has room for."""
+    width, height = sheet.size
+    body = [line for text in sheet.prepared["body"].split("\n") for line in wrap(text, width)]
+    above = [*_said(sheet.top, width), *_head(sheet)]
+    fields = [*_fields(sheet), _ruled("", width)]
+    under, keys = [*_findings(sheet), *_leaves(sheet)], [*_keys(width), *_said(sheet.below, width)]
+    # The lower rule, and the line of the prompt.
+    room = height - len(above) - len(fields) - len(under) - len(keys) - 2
+    if not height or len(body) <= room - 2:
+        return Page([*above, _ruled("", width), *fields, *_plain(body), _ruled("", width), *under, Line(""), *keys])
+    room = max(room, _LEAST)
+    shown = _plain(body[sheet.offset : sheet.offset + room])
+    left = max(len(body) - sheet.offset - room, 0)
+    said = more_words(left) if left else "the end; space: from the top" if sheet.offset else ""
+    return Page(
+        [*above, *fields, *shown, _ruled(said, width), *under, *keys],
+        left,
+        min(sheet.offset + room, len(body) - room) if left else 0,
+    )
+
+
+def more_words(left: int) -> str:
+    """Say how many of a letter's lines are below the window."""
+    return f"{left} more line{'s' if left > 1 else ''}: press space"
+
+
+def question(sheet: Sheet, texts: Sequence[str]) -> Page:
+    """Draw a thanks with one question in place of the letter and the keys."""
+    width = sheet.size[0]
+    above = [*_said(sheet.top, width), *_head(sheet), _ruled("", width), *_fields(sheet), _ruled("", width)]
+    return Page([*above, *_said(sheet.below, width), *_said(texts, width)])
+
+
+def lead(prepared: dict[str, Any]) -> str:
+    """Give the letter's beginning up to its gap, on one line: "Dear Ada, thank you ... I keep thinking about ..."."""
+    words = " ".join(prepared["body"].partition(GAP)[0].split())
+    return words.replace(", Thank you", ", thank you", 1) + " ..."
+
+
+def trouble(sheet: Sheet, texts: Sequence[str]) -> Page:
+    """Draw a thanks whose letter can't be shown, and why."""
+    width = sheet.size[0]
+    person = _said([f"{sheet.thanks['person']['name']}, {_known(sheet)}"], width)
+    keys = _plain([" n next   u undo   q quit"])
+    return Page([*_said(sheet.top, width), *_head(sheet), *person, Line(""), *_said(texts, width), Line(""), *keys])
+
+
+def help_page(width: int) -> Page:
+    """Draw what the keys do."""
+    lines = [line for text in _HELP for line in _hung(text[:3], text[3:], width)]
+    return Page([*_plain(lines), Line(""), Line("Any key: back to the letter.")])
+
+
+def text_of(page: Page, style: Callable[[str, str], str], *, clear: bool) -> str:
+    """Give a screen as one text, over what was there where `clear` is set. `style` gives a text its colour."""
+    lines = [style(line.text, line.colour) if line.colour else line.text for line in page.lines]
+    return ("\x1b[H\x1b[2J" if clear else "") + "\n".join([*lines, ""])

@@ -1,0 +1,232 @@
+"""The daemon: APScheduler as the clock, one loop, the socket, signals, systemd's notify protocol.
+
+It has no rules of its own: each pass asks the verbs what is due. One worker thread runs verbs, one carries letters;
+nothing blocks the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from thanksd import __version__, paths
+from thanksd.errors import ThanksdError, TryLaterError
+from thanksd.listener import Listener
+from thanksd.moments import from_iso, to_iso
+from thanksd.reminder import Reminder
+from thanksd.world import World, now
+
+# The longest time between two passes, in seconds: a resume or a step of the clock is noticed by then.
+TICK = 30
+_LOOKING = frozenset({"owed", "show", "outbox", "log", "people", "person", "summary", "letter_text"})
+
+log = logging.getLogger("thanksd")
+
+
+class Daemon:
+    """One store's daemon in this process."""
+
+    def __init__(self, store: str, config_file: str, environ: Mapping[str, str], program: list[str]) -> None:
+        self._ending = threading.Event()
+        self._world = World(store, config_file, keep_connections=True)
+        self._sending_world = World(store, config_file, keep_connections=True, stopping=self._ending.is_set)
+        self._environ = environ
+        self._verbs = ThreadPoolExecutor(1, "verbs")
+        self._letters = ThreadPoolExecutor(1, "letters")
+        self._wake = asyncio.Event()
+        self._sending: asyncio.Future[Any] | None = None
+        self._last_pass: datetime | None = None
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._reminder = Reminder(self._call, self._wake.set, lambda: self._world.settings, program, environ)
+        self._listener = Listener(
+            paths.socket_file(store), Path(config_file), self._call, self._lines, self._changed, self._status
+        )
+
+    async def run(self, *, once: bool = False) -> None:
+        """Run until SIGTERM or SIGINT; with `once` do one full pass, letters included, and end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        await self._reminder.desktop.start()
+        try:
+            if once:
+                await self._pass()
+                await self._letters_are_carried()
+            else:
+                await self._serve()
+        finally:
+            await self._close()
+
+    async def _serve(self) -> None:
+        await self._listener.start()
+        # A clock and nothing more: a job that only wakes the loop can't be dropped or run twice. It is a coroutine, as
+        # APScheduler would call a plain function in a thread.
+        self._scheduler.add_job(
+            self._tick, "interval", seconds=TICK, id="tick", coalesce=True, max_instances=1, misfire_grace_time=None
+        )
+        self._scheduler.start()
+        _tell_systemd(self._environ, "READY=1")
+        log.info("thanksd %s is running, pid %d", __version__, os.getpid())
+        # Popups of a daemon before this one lost their buttons with its bus connection.
+        await self._call("show_again", {})
+        while not self._ending.is_set():
+            await self._pass_or_complain()
+            await self._wait()
+
+    async def _tick(self) -> None:
+        self._wake.set()
+
+    async def _wait(self) -> None:
+        """Wait for the clock or a change.
+
+        APScheduler compares wall clocks: a step back would silence it until the old hour comes again. The wait itself
+        ends on the monotonic clock, and then the scheduler is set right.
+        """
+        try:
+            await asyncio.wait_for(self._wake.wait(), TICK + 5)
+        except TimeoutError:
+            self._scheduler.modify_job("tick", next_run_time=now() + timedelta(seconds=TICK))
+        self._wake.clear()
+
+    async def _pass_or_complain(self) -> None:
+        """Do one pass; only a finished one feeds the watchdog, so that a daemon that can't work is restarted."""
+        try:
+            await self._pass()
+        except ThanksdError as error:
+            log.warning("%s %s", error.message, error.hint)
+        except Exception:
+            log.exception("a pass failed")
+            return
+        self._last_pass = now()
+        _tell_systemd(self._environ, "WATCHDOG=1")
+
+    async def _pass(self) -> None:
+        """Free what dead workers held, show what is due, let letters go, and plan the next pass."""
+        await self._call("recover", {})
+        channel = self._reminder.channel()
+        if channel:
+            due = await self._call("due_nudges", {"channel": channel})
+            await self._reminder.remind(channel, due["nudges"])
+        await self._reminder.close((await self._call("answered_popups", {}))["popups"])
+        moment = await self._call("next_moment", {})
+        self._let_go(moment["letter"])
+        self._plan(moment)
+
+    def _let_go(self, letter: str | None) -> None:
+        """Start the sender if a letter may leave; it works beside the passes, as a server may take its time."""
+        if letter is None or from_iso(letter) > now() or (self._sending and not self._sending.done()):
+            return
+        loop = asyncio.get_running_loop()
+        self._sending = loop.run_in_executor(self._letters, self._sending_world.call, "dispatch", {})
+        self._sending.add_done_callback(self._carried)
+
+    def _carried(self, sending: asyncio.Future[Any]) -> None:
+        error = sending.exception()
+        if error is not None:
+            log.error("letters could not be carried: %s", error, exc_info=error)
+        self._wake.set()
+
+    async def _letters_are_carried(self) -> None:
+        if self._sending is not None:
+            await asyncio.wait([self._sending])
+
+    def _plan(self, moment: dict[str, Any]) -> None:
+        """Set the clock to the next moment, at most a tick away. What is past was just tried, and waits for a tick."""
+        if not self._scheduler.running:
+            return
+        moments = [from_iso(one) for one in (moment["popup"], moment["letter"]) if one is not None]
+        coming = [one for one in moments if one > now()]
+        # Whole seconds are stored cut: a moment later the row is surely due.
+        self._scheduler.modify_job(
+            "tick",
+            next_run_time=min([*(one + timedelta(seconds=1) for one in coming), now() + timedelta(seconds=TICK)]),
+        )
+
+    async def _call(self, verb: str, params: dict[str, Any], tz: str | None = None) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._verbs, partial(self._world.call, verb, params, tz=tz))
+
+    async def _lines(self) -> list[dict[str, Any]]:
+        """Give the due nudges for somebody's terminal, where popups don't work."""
+        if self._reminder.desktop_works or "terminal" not in self._world.settings.nudge.channels:
+            return []
+        nudges: list[dict[str, Any]] = (await self._call("due_nudges", {"channel": "terminal"}))["nudges"]
+        return nudges
+
+    def _changed(self, verb: str, result: dict[str, Any]) -> None:
+        if verb == "reviewing":
+            self._reminder.opened([one["id"] for one in result["thanks"]])
+        if verb not in _LOOKING:
+            self._wake.set()
+
+    def _status(self) -> dict[str, Any]:
+        last = to_iso(self._last_pass) if self._last_pass else None
+        return {"running": True, "pid": os.getpid(), "version": __version__, "last_pass_at": last}
+
+    def _end(self) -> None:
+        """Begin no letter any more, finish the one in hand, and end."""
+        _tell_systemd(self._environ, "STOPPING=1")
+        self._ending.set()
+        self._wake.set()
+
+    async def _close(self) -> None:
+        self._ending.set()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        await self._listener.stop()
+        await self._letters_are_carried()
+        await self._reminder.stop()
+        self._letters.shutdown()
+        self._verbs.shutdown()
+        self._world.store.close()
+        self._sending_world.store.close()
+
+
+def run(store: str, config_file: str, program: list[str], *, once: bool = False) -> None:
+    """Run the daemon in the foreground; one per store on this machine.
+
+    Raises TryLaterError naming the pid of the one that runs already.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    world = World(store, config_file)
+    lock = world.store.lock
+    if not lock.acquire("daemon"):
+        role, pid = lock.holder()
+        raise TryLaterError(f"It runs already: process {pid} ({role}) has this ledger.", f"Stop it first: kill {pid}")
+    try:
+        asyncio.run(_run(store, config_file, program, once=once))
+    finally:
+        lock.release()
+
+
+async def _run(store: str, config_file: str, program: list[str], *, once: bool) -> None:
+    # The scheduler and the locks of asyncio belong to the running loop, so the daemon is made inside it.
+    await Daemon(store, config_file, os.environ, program).run(once=once)
+
+
+def _tell_systemd(environ: Mapping[str, str], words: str) -> None:
+    """Send one message of systemd's notify protocol (sd_notify(3)), where a manager listens."""
+    address = environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    # A leading @ means the abstract namespace, whose first byte is zero (unix(7)).
+    address = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        try:
+            notify.sendto(words.encode(), address)
+        except OSError as error:
+            log.warning("the service manager does not listen: %s", error)

@@ -1,0 +1,169 @@
+"""Brings due nudges to their owner's desktop, and what the owner presses back to the verbs. No rules of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from thanksd.channels import Button, Popup, popups
+from thanksd.channels.desktop import Desktop
+from thanksd.channels.opener import open_terminal
+from thanksd.config import Config
+from thanksd.errors import ThanksdError
+
+# After a popup that could not be shown: soon again, then seldom. A server that appears ends the wait.
+_FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
+# A window that Review opened calls `reviewing` at once; if nothing came by then, nothing opened.
+_OPENED_SECONDS = 5.0
+_OPENING = {"review": "review", "fix": "review", "resolve": "resolve"}
+
+Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+log = logging.getLogger("thanksd")
+
+
+class Reminder:
+    """One desktop, and the popups on it. `call` runs a verb, `wake` asks for a pass, `program` is our command."""
+
+    def __init__(
+        self,
+        call: Call,
+        wake: Callable[[], None],
+        config: Callable[[], Config],
+        program: list[str],
+        environ: Mapping[str, str],
+    ) -> None:
+        self._call, self._wake, self._config, self._program, self._environ = call, wake, config, program, environ
+        self.desktop = Desktop(self._pressed, self._closed, self._server, environ)
+        self._servers: dict[int, str] = {}
+        self._undo: dict[int, int] = {}
+        self._pause, self._try_again = _FIRST_PAUSE, 0.0
+        self._opening: dict[int, asyncio.Event] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def stop(self) -> None:
+        """Leave the bus; popups that stand stay, and lose their buttons until the next start shows them again."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await self.desktop.stop()
+
+    def channel(self) -> str:
+        """Give the channel that can be tried now; "" for none: the next command on a terminal gets the line."""
+        wanted = self._config().nudge.channels
+        if "desktop" in wanted and time.monotonic() >= self._try_again:
+            return "desktop"
+        return "terminal" if "terminal" in wanted and sys.stdout.isatty() else ""
+
+    @property
+    def desktop_works(self) -> bool:
+        """Whether popups are shown at present, as far as is known."""
+        return "desktop" in self._config().nudge.channels and self._try_again == 0.0
+
+    async def remind(self, channel: str, nudges: list[dict[str, Any]]) -> None:
+        """Show each nudge on the channel, and note its receipt."""
+        for nudge in nudges:
+            if channel == "desktop":
+                await self._pop_up(nudge)
+            else:
+                print(nudge["line"], flush=True)  # noqa: T201  the terminal is this channel
+                await self._call("nudges_shown", {"ids": nudge["ids"]})
+
+    async def _pop_up(self, nudge: dict[str, Any]) -> None:
+        plain = nudge["popup"]
+        popup = Popup(**{**plain, "buttons": tuple(Button(*button) for button in plain["buttons"])})
+        await self.desktop.ensure()
+        receipt = await self.desktop.show(popup)
+        if not receipt.shown:
+            self._try_again = time.monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+            log.info("no popup for thanks %s: %s", nudge["thanks"], receipt.error)
+            await self._call("nudges_failed", {"ids": nudge["ids"], "error": receipt.error})
+            return
+        self._pause, self._try_again = _FIRST_PAUSE, 0.0
+        self._servers[receipt.popup_id] = receipt.server
+        ids = {"popup_id": receipt.popup_id, "server": receipt.server}
+        await self._call("nudges_shown", {"ids": nudge["ids"], **ids})
+
+    async def close(self, stale: list[list[Any]]) -> None:
+        """Close popups whose thanks was answered elsewhere."""
+        for popup_id, server in stale:
+            await self.desktop.close(popup_id, server)
+
+    def opened(self, thanks: list[int]) -> None:
+        """Note that a review of these thanks was opened somewhere."""
+        for number in thanks:
+            if number in self._opening:
+                self._opening[number].set()
+
+    def _pressed(self, popup_id: int, key: str, token: str) -> None:
+        self._start(self._answer(popup_id, key, token))
+
+    def _closed(self, popup_id: int, _reason: int) -> None:
+        server = self._servers.get(popup_id, "")
+        self._start(self._note("nudges_closed", {"popup_id": popup_id, "server": server}))
+
+    def _server(self, appeared: bool) -> None:  # noqa: FBT001  the channel's signature
+        """Show again what a new server knows nothing of; wait while there is none."""
+        if appeared:
+            self._pause, self._try_again = _FIRST_PAUSE, 0.0
+            self._start(self._show_again())
+
+    async def _show_again(self) -> None:
+        await self._call("show_again", {})
+        self._wake()
+
+    async def _note(self, verb: str, params: dict[str, Any]) -> None:
+        await self._call(verb, params)
+
+    async def _answer(self, popup_id: int, key: str, token: str) -> None:
+        if popup_id in self._undo:
+            await self._call("undo", {"ref": str(self._undo.pop(popup_id))})
+            self._wake()
+            return
+        server = self._servers.get(popup_id, "")
+        done = await self._call("answer", {"popup_id": popup_id, "server": server, "key": key})
+        if key in _OPENING:
+            await self._open(done["thanks"], key, token)
+            return
+        await self.desktop.close(popup_id, server)
+        if key == "waive" and done["done"]:
+            await self._offer_undo(done)
+        self._wake()
+
+    async def _offer_undo(self, done: dict[str, Any]) -> None:
+        number = done["thanks"][0]
+        receipt = await self.desktop.show(popups.waived_popup(number, done["names"][0]))
+        if receipt.shown:
+            self._undo[receipt.popup_id] = number
+
+    async def _open(self, thanks: list[int], key: str, token: str) -> None:
+        """Open the user's terminal at these thanks, and say so where nothing opened."""
+        if not thanks:
+            return
+        number = thanks[0]
+        opened = self._opening.setdefault(number, asyncio.Event())
+        opened.clear()
+        command = [*self._program, _OPENING[key], *map(str, thanks[: 1 if key == "resolve" else None])]
+        try:
+            await open_terminal(self._config().nudge.terminal, command, token, self._environ)
+            if key != "resolve":
+                await asyncio.wait_for(opened.wait(), _OPENED_SECONDS)
+        except (ThanksdError, TimeoutError) as error:
+            log.warning("no terminal opened: %s", error)
+            await self.desktop.show(popups.terminal_failed_popup(number))
+        finally:
+            self._opening.pop(number, None)
+
+    def _start(self, work: Any) -> None:  # noqa: ANN401  a coroutine of ours
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a popup's answer could not be noted", exc_info=task.exception())
