@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +64,10 @@ FINDING = {"code": str, "severity": {"block", "warn", "hint"}, "message": str, "
 DRAFT = {"v": {1}, "draft": {"to": Maybe(str), "subject": str, "body": str, "template": str, "findings": [FINDING]}}
 
 ADA = ("add", "Ada", "Lovelace", "ada@example.com", "-k", "coffee", "-d", "why you left Rust")
+PROMISED = {
+    *("add", "owed", "show", "edit", "draft", "send", "review", "snooze", "waive", "done", "undo", "outbox", "resolve"),
+    *("people", "templates", "log", "run", "config", "credentials", "service", "demo", "help"),
+}
 MAILDIR = '[me]\nname = "Sam Lee"\nemail = "sam@example.org"\n[transport]\nkind = "maildir"\n'
 
 
@@ -126,7 +129,7 @@ def maildir(home: Path) -> Path:
 
 
 def test_the_schema_check_itself_sees_what_is_wrong() -> None:
-    good = {"at": "2025-03-11T14:00:00Z", "thanks": None, "what": "added", "data": {}}
+    good: dict[str, Any] = {"at": "2025-03-11T14:00:00Z", "thanks": None, "what": "added", "data": {}}
     shape = EVENTS["events"][0]  # type: ignore[index]
     assert faults(good, shape) == []
     assert faults({**good, "at": "2025-03-11T14:00:00+00:00"}, shape) == ["$.at is '2025-03-11T14:00:00+00:00'"]
@@ -219,12 +222,8 @@ def test_the_version_is_one_line() -> None:
 def test_help_lists_every_command_of_the_contract() -> None:
     done = thanksd("--help")
     listed = re.findall(r"^  ([a-z]+) ", done.out.partition("Commands:")[2], re.MULTILINE)
-    promised = (
-        "add owed show edit draft send review snooze waive done undo outbox resolve people templates log run config "
-        "credentials service demo help"
-    ).split()
     assert (done.code, done.err) == (0, "")
-    assert sorted(listed) == sorted(promised)
+    assert set(listed) == PROMISED
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -504,10 +503,8 @@ def test_open_ones_come_first_and_a_closed_one_is_found_by_commands_that_look_ba
 def test_numbers_are_never_used_again(ledger: Path) -> None:
     add("Ada Lovelace")
     last = add("Grace Hopper")
-    person = thanksd("show", str(last), "--json").json["thanks"][0]["person"]["id"]
     assert thanksd("people", "forget", "grace", "--yes").code == 0
-    after = thanksd("add", "Alan Kay", "--json").json["thanks"][0]
-    assert (after["id"] > last, after["person"]["id"] > person) == (True, True)
+    assert add("Alan Kay") > last
     assert thanksd("show", str(last)).code == 1
     assert ledger.exists()
 
@@ -577,10 +574,10 @@ def test_bash_completes_for_real(home: Path) -> None:
 
 
 @pytest.fixture
-def man_page() -> Iterator[str]:
+def man_page() -> str:
     done = thanksd("help", "man")
     assert (done.code, done.err) == (0, "")
-    yield done.out
+    return done.out
 
 
 def test_the_man_page_tells_of_every_command_and_exit_code(man_page: str) -> None:

@@ -82,12 +82,15 @@ CORPUS = [
     Sample("a numbered note is no placeholder", with_line("You had it right [1]."), []),
     Sample("an address in angle brackets is none", with_line("You are <ada@example.com>."), []),
     Sample("a heart is none", with_line("You and your cat <3 each other."), []),
+    Sample("code is none", with_line("You love Option<String> and items[index], and so on."), []),
     Sample("no detail of the meeting", GOOD.replace("why you left Rust", "our talk"), ["detail"]),
     Sample("the detail in other letters", GOOD.replace("why you left Rust", "WHY YOU LEFT RUST"), []),
     Sample("a part of the detail", GOOD.replace("why you left Rust", "the day you left Rust"), []),
     Sample("too short", f"Dear Ada,\n\nThank you for why you left Rust.{ENDING}", ["length"]),
     Sample("too long", GOOD.replace(PADDING, "You were kind to me. " * 40), ["length"]),
-    Sample("all about me", with_line("I loved it and I learned so much, and I told my team."), ["self-talk"]),
+    Sample(
+        "all about me", with_line("I loved it, I learned so much, and I told my team how glad I am."), ["self-talk"]
+    ),
     Sample("wants a job", with_line("Please let me know if you have any openings."), ["ask"]),
     Sample("asks for a referral", with_line("Could you refer me to your team?"), ["ask"]),
     Sample("wants to pick a brain", with_line("You would let me pick your brain again, I hope."), ["ask"]),

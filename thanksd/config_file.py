@@ -179,7 +179,7 @@ def _text(path: Path) -> str:
 
 def _changed(text: str, name: str, value: Value) -> str:
     import tomlkit  # noqa: PLC0415  three times click's cost, for the one command that writes
-    import tomlkit.exceptions  # noqa: PLC0415  as above
+    from tomlkit.items import InlineTable  # noqa: PLC0415  as above
 
     # Says what is wrong with the file in words and with its line; tomlkit's own are for programmers.
     config.parse(text)
@@ -189,7 +189,8 @@ def _changed(text: str, name: str, value: Value) -> str:
     for table in tables:
         if table not in place:
             # Only the last one gets a heading: [transport.smtp], not an empty [transport] above it.
-            place[table] = tomlkit.table(is_super_table=table != tables[-1])
+            inner = tomlkit.table(is_super_table=table != tables[-1])
+            place[table] = tomlkit.inline_table() if isinstance(place, InlineTable) else inner
         place = place[table]
     place[key] = list(value) if isinstance(value, tuple) else value
     return tomlkit.dumps(document)

@@ -153,9 +153,9 @@ def check_headers(subject: str, recipient: str) -> Finding | None:
 
 
 _GAPS = re.compile(
-    r"\[(?:\.\.\.|\N{HORIZONTAL ELLIPSIS}|[^\W\d][^\]\n]{0,40})\]"  # [...] and [Name], but not the note [1]
+    r"\[(?:\.\.\.|\N{HORIZONTAL ELLIPSIS})\]|(?<!\w)\[[^\W\d][^\]\n]{0,40}\]"  # [Name], but neither [1] nor items[i]
     r"|\{\{[^{}\n]*\}\}|\{\{|\}\}|\{%|%\}"
-    r"|<[^\W\d][\w '-]{0,40}>"  # <name>, but neither <ada@example.com> nor <https://example.com>
+    r"|(?<!\w)<[^\W\d][\w '-]{1,40}>"  # <name>, but neither <ada@example.com> nor Option<String>
     r"|\b(?:TODO|TBD|FIXME|XXX+)\b|_{3,}"
     r"|^(?:[Dd]ear|[Hh]i|[Hh]ello)\s*[,:!](?=\s*$)",
     re.MULTILINE,

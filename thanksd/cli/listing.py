@@ -116,7 +116,7 @@ def log(context: click.Context, ref: tuple[str, ...], limit: int) -> None:
         [
             [
                 _clock(from_iso(one["at"]), zone),
-                "" if ref or one["thanks"] is None else str(one["thanks"]),
+                *([] if ref else [str(one["thanks"] or "")]),
                 story.tell(one, zone),
             ]
             for one in result["events"]

@@ -58,9 +58,20 @@ class _Review:
         self._at_end = ""
         self._first_texts: dict[str, dict[str, Any]] = {}
         self._acts = {
-            **{"s": self._send, "e": self._edit, "d": self._detail, "a": self._wording, "l": self._later},
-            **{"w": self._waive, "t": self._otherwise, "n": self._skip, "u": self._undo, "q": lambda: _Step.QUIT},
-            **{"?": self._help, "o": self._send_anyway, " ": self._scroll, "": self._resized},
+            "s": self._send,
+            "e": self._edit,
+            "d": self._detail,
+            "a": self._wording,
+            "l": self._later,
+            "w": self._waive,
+            "t": self._otherwise,
+            "n": self._skip,
+            "u": self._undo,
+            "q": lambda: _Step.QUIT,
+            "?": self._help,
+            "o": self._send_anyway,
+            " ": self._scroll,
+            "": self._resized,
         }
 
     # --- from the first to the last ---

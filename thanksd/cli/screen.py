@@ -144,15 +144,22 @@ def _best_by(sheet: Sheet) -> str:
 
 def _fields(sheet: Sheet) -> list[Line]:
     width, prepared = sheet.size[0], sheet.prepared
-    sender = prepared["from"] or "(your own address is not set)"
-    by = {"smtp": f", by {prepared['by']}", "": ", no mail account is set up"}.get(prepared["transport"], "")
-    lines = [*_field("To", _recipient(sheet), width), *_field("From", sender + by, width)]
-    if prepared["transport"] == "maildir":
-        lines += wrap(f"Save in {prepared['by']} (nobody is mailed)", width)
+    lines = [*_field("To", _recipient(sheet), width), *_sender(prepared, width)]
     lines += _field("Subject", prepared["subject"], width)
     known = _field("You know", _known(sheet), width)
     # A page of notes must not push the letter out of the window.
     return _plain(lines + known[:2] + (["         ..."] if len(known) > 2 else []))  # noqa: PLR2004  two lines of it
+
+
+def _sender(prepared: dict[str, Any], width: int) -> list[str]:
+    """Say who writes and how the letter leaves: a folder stands on the same line only where all of it fits."""
+    sender = prepared["from"] or "(your own address is not set)"
+    if prepared["transport"] != "maildir":
+        by = f"by {prepared['by']}" if prepared["by"] else "no mail account is set up"
+        return _field("From", f"{sender}, {by}", width)
+    folder = f"Save in {prepared['by']} (nobody is mailed)"
+    joined = _field("From", f"{sender}. {folder}", width)
+    return joined if len(joined) == 1 else [*_field("From", sender, width), *wrap(folder, width)]
 
 
 def _recipient(sheet: Sheet) -> str:
@@ -258,8 +265,10 @@ def question(sheet: Sheet, texts: Sequence[str]) -> Page:
 
 
 def lead(prepared: dict[str, Any]) -> str:
-    """Give the letter's beginning up to its gap, on one line: "Dear Ada, thank you ... I keep thinking about ..."."""
-    words = " ".join(prepared["body"].partition(GAP)[0].split())
+    """Give greeting and paragraph up to the gap, on one line: "Dear Ada, thank you ... I keep thinking about ..."."""
+    greeting, *others = prepared["body"].split("\n\n")
+    paragraph = next((text for text in others if GAP in text), "")
+    words = " ".join(f"{greeting} {paragraph}".partition(GAP)[0].split())
     return words.replace(", Thank you", ", thank you", 1) + " ..."
 
 

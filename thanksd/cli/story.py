@@ -34,6 +34,8 @@ def tell(event: dict[str, Any], zone: str) -> str:
     data = {key: _value(key, value, zone) for key, value in event["data"].items()}
     if event["what"] == "waived":
         data["reason"] = f": {data['reason']}" if data.get("reason") else ""
+    if event["what"] == "sent" and data.get("reply", "").startswith("/"):
+        return f"saved: {data['reply']}"
     if event["what"] == "held":
         data.setdefault("reply", data.get("reason", ""))
     return _WORDS.get(event["what"], str(event["what"])).format_map(_Missing(data))

@@ -1,0 +1,320 @@
+"""The shipped templates: every one is a good note, whatever is known and whatever is not."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from thanksd import drafts, etiquette, paths, phrases, policy
+from thanksd.etiquette import GAP, Facts
+
+NOBODY = Path("/nonexistent/templates")
+FOLDER = paths.data_folder("templates") / "en"
+KINDS = sorted(policy.KINDS)
+
+DETAILS: list[list[str]] = [
+    ["why you left Rust"],
+    ["Rust"],
+    ["your compiler talk"],
+    ["Your compiler talk."],
+    ["that you answer every letter"],
+    ["how you read a stack trace"],
+    ["You showed me the lifetimes trick."],
+    ["you said tests are letters to the future"],
+    ["your talk helped me see the trade-off"],
+    ["why you left Rust", "your compiler talk"],
+    ["You laughed about the printer.", "why you left Rust", "that you answer every letter", "test first, always"],
+    ["Straße & <b>Ωmega</b> 'quotes' 100%"],
+]
+PROMISES: list[list[dict[str, str]]] = [
+    [],
+    [{"text": "send the compiler paper", "due": "Friday, 14 March"}],
+    [{"text": "the compiler paper", "due": "Friday"}],
+    [{"text": "link to the talk", "due": ""}, {"text": "I will write to Grace.", "due": "Monday"}],
+    [{"text": "an introduction to Tom", "due": ""}, {"text": "review the draft", "due": "Friday"},
+     {"text": "my notes", "due": "Friday"}],
+]  # fmt: skip
+PLACES = ["", "Café Einstein", "in Berlin", "online", "the office"]
+ABOUTS = [
+    "",
+    "compilers",
+    "the compiler team",
+    "why you left Rust",
+    "senior engineer in the compiler team",
+    "you said it",
+]
+
+
+def facts(kind: str, **changes: Any) -> Facts:
+    made: Any = drafts.sample_facts(kind)
+    made |= {"others": [], "via": "", "promises": []}
+    for key, value in changes.items():
+        if key in ("place", "about", "weekday", "date"):
+            made["meeting"] = {**made["meeting"], key: value}
+        elif key == "seniority":
+            made["person"] = {**made["person"], key: value}
+        else:
+            made[key] = value
+    result: Facts = made
+    return result
+
+
+def render(kind: str, known: Facts) -> drafts.Draft:
+    return drafts.render(kind, known, "en", NOBODY)
+
+
+def combinations(kind: str) -> Iterator[Facts]:
+    """Every pair of values meets: a full product would only be slow."""
+    axes: dict[str, list[Any]] = {
+        "details": DETAILS,
+        "promises": PROMISES,
+        "place": PLACES,
+        "about": ABOUTS,
+        "seniority": ["peer", "above"],
+        "belated": [False, True],
+        "days_since": [0, 6, 7, 400],
+        "via": ["", "Tom O'Neil"],
+        "others": [[], ["Grace Hopper"], ["Grace Hopper", "Tom O'Neil", "Chen Wei"]],
+    }
+    for one, other in itertools.combinations(axes, 2):
+        for left, right in itertools.product(axes[one], axes[other]):
+            yield facts(kind, **{one: left, other: right})
+    full = {key: values[-1] for key, values in axes.items()}
+    bare = {key: values[0] for key, values in axes.items()} | {"details": ["Rust"]}
+    yield from (facts(kind, **full), facts(kind, **bare), facts(kind, **bare, weekday="", date=""))
+
+
+def assert_well_written(draft: drafts.Draft) -> None:
+    text = f"{draft.subject}\n{draft.body}"
+    assert not re.search(r"  |\s[,.;:?!]|[,;:]\s*[,.;:]|\.\.|None|Undefined|\bundefined\b|[{}\[\]]", text), text
+    assert not re.search(r"\b(\w+) \1\b", text, re.IGNORECASE), text
+    assert not re.search(r"\b(?:a|an|the|at|on|by|to|about|of|for|with|and) ?[.,;]", text), text
+    assert not re.search(r"yesterday|today|tomorrow", text, re.IGNORECASE), text
+    for paragraph in draft.body.split("\n\n")[1:-1]:
+        assert re.search(r"[.!?]$", paragraph), text
+        assert "\n" not in paragraph, text
+        for sentence in re.split(r"(?<=[.!?]) ", paragraph):
+            assert sentence[0].isupper() or sentence[0] in "'\"", text
+    assert re.fullmatch(r"Dear [^,]+,", draft.body.split("\n")[0]), text
+    assert 3 <= len(draft.subject.split()) <= 8, text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_combination_of_facts_gives_a_note_that_passes_its_own_check(kind: str) -> None:
+    for known in combinations(kind):
+        draft = render(kind, known)
+        assert_well_written(draft)
+        assert etiquette.check(draft.subject, draft.body, known, "ada@example.com") == [], draft.body
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_usual_note_has_the_length_people_like(kind: str) -> None:
+    for changes in ({}, {"place": "", "about": ""}, {"promises": PROMISES[1]}, {"belated": True}):
+        known = facts(kind, **changes)
+        assert 45 <= etiquette.word_count(render(kind, known).body, known) <= 110
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_a_detail_there_is_a_gap_and_it_blocks(kind: str) -> None:
+    known = facts(kind, details=[])
+    draft = render(kind, known)
+    assert draft.body.count(f"I keep thinking about {GAP}.") == 1
+    found = etiquette.check(draft.subject, draft.body, known, "ada@example.com")
+    assert [(one["code"], one["severity"]) for one in found] == [("gap", "block"), ("detail", "block")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_said_that_is_not_known(kind: str) -> None:
+    known = facts(kind, place="", about="", weekday="", date="")
+    draft = render(kind, known)
+    text = f"{draft.subject} {draft.body}"
+    assert not re.search(
+        r"\b(?:at|in|on) [A-ZÀ-Ž0-9]|compiler|Einstein|Tuesday|March|Grace|O'Neil|promise|late\b", text
+    ), text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_that_is_known_and_fits_is_said(kind: str) -> None:
+    known = facts(kind, promises=PROMISES[1], place="Café Einstein", about="the compiler team", via="Tom O'Neil")
+    body = render(kind, known).body
+    said = [
+        "why you left Rust",
+        "the compiler paper by Friday, 14 March, as promised",
+        "compiler team",
+        "Tom O'Neil",
+        "on Tuesday",
+    ]
+    if kind != "referral":  # a referral happens nowhere
+        said.append("at Café Einstein")
+    assert [words for words in said if words not in body] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("days", "day"), [(0, "Tuesday"), (6, "Tuesday"), (7, "11 March")])
+def test_the_day_is_a_weekday_for_six_days_and_a_date_after(kind: str, days: int, day: str) -> None:
+    draft = render(kind, facts(kind, days_since=days))
+    other = {"Tuesday": "11 March", "11 March": "Tuesday"}[day]
+    assert f"on {day}" in draft.body
+    assert draft.subject.endswith(f"on {day}")
+    assert other not in draft.body
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_greeting_and_closing_follow_seniority(kind: str) -> None:
+    peer, above = (render(kind, facts(kind, seniority=one)).body for one in ("peer", "above"))
+    assert peer.startswith("Dear Ada,\n\n")
+    assert peer.endswith("\n\nWith best wishes,\nSam Lee")
+    assert above.startswith("Dear Ada Lovelace,\n\n")
+    assert above.endswith("\n\nWith kind regards,\nSam Lee")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_late_note_says_so_once_at_the_front_and_makes_no_excuses(kind: str) -> None:
+    body = render(kind, facts(kind, belated=True)).body
+    assert body.split("\n\n")[1] == "These thanks come late, and they are meant all the same."
+    assert not re.search(r"sorry|apolog|because|busy", body, re.IGNORECASE)
+
+
+def test_a_signature_of_several_lines_stands_as_it_is_and_the_name_stands_in_for_none() -> None:
+    me = {"name": "Sam Lee", "email": "sam@example.com", "signature": "Sam Lee\r\nCompilers & Co.\tBerlin"}
+    assert render("coffee", facts("coffee", me=me)).body.endswith("wishes,\nSam Lee\nCompilers & Co.\tBerlin")
+    assert render("coffee", facts("coffee", me=me | {"signature": ""})).body.endswith("wishes,\nSam Lee")
+
+
+def test_a_person_without_a_name_is_a_gap() -> None:
+    person = {"name": "", "email": "ada@example.com", "lang": "en", "seniority": "peer"}
+    assert render("coffee", facts("coffee", person=person)).body.startswith(f"Dear {GAP},")
+
+
+def test_the_coffee_note_reads_like_this() -> None:
+    known = facts("coffee", about="compilers", promises=[{"text": "the compiler paper", "due": "Friday"}])
+    assert render("coffee", known) == drafts.Draft(
+        "Thank you for the coffee on Tuesday",
+        "Dear Ada,\n\n"
+        "Thank you for the coffee at Café Einstein on Tuesday, and for the time you took to talk about compilers. "
+        "I keep thinking about why you left Rust.\n\n"
+        "You had no need to make room for this in your day, and it was kind of you to do it anyway. "
+        "A good conversation is a gift from the one who makes time for it.\n\n"
+        "You will have the compiler paper by Friday, as promised.\n\n"
+        "With best wishes,\nSam Lee",
+        "coffee",
+    )
+
+
+def test_there_is_a_template_for_every_kind_and_each_says_what_it_is_for() -> None:
+    found = drafts.available("en", NOBODY)
+    assert [info.name for info in found] == KINDS
+    assert all(info.description for info in found)
+    for info in found:
+        assert info.path.read_text(encoding="utf-8").startswith("{# description: ")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("[!_]*.j2")), ids=lambda path: path.name)
+def test_every_shipped_template_passes_templates_check(path: Path) -> None:
+    assert drafts.check(path, NOBODY) == []
+
+
+@pytest.mark.parametrize(
+    ("detail", "sentence"),
+    [
+        ("your compiler talk", "I keep thinking about your compiler talk."),
+        ("why you left Rust", "I keep thinking about why you left Rust."),
+        ("Why you left Rust.", "I keep thinking about why you left Rust."),
+        ("Rust", "I keep thinking about Rust."),
+        ("... about the printer", "I keep thinking about the printer."),
+        ("I keep thinking about the printer...", "I keep thinking about the printer."),
+        ("the way you explained lifetimes", "I keep thinking about the way you explained lifetimes."),
+        ("that you answer every letter", "What stands out is that you answer every letter."),
+        ("That the team answers letters.", "What stands out is that the team answers letters."),
+        ("that trick with lifetimes", "One thing has stayed with me: that trick with lifetimes."),
+        ("your talk helped me see it", "One thing has stayed with me: your talk helped me see it."),
+        ("to write tests first", "One thing has stayed with me: to write tests first."),
+        ("why did you leave Rust?", "One thing has stayed with me: why did you leave Rust?"),
+        ("You showed me the trick.", "You showed me the trick. I have thought of that since."),
+        ("you showed me the trick", "You showed me the trick. I have thought of that since."),
+        (
+            "The book you lent me changed my mind.",
+            "The book you lent me changed my mind. I have thought of that since.",
+        ),
+        ("eBPF is fun!", "eBPF is fun! I have thought of that since."),
+        ("i liked your slides", "I liked your slides. I have thought of that since."),
+        ('you said "test first."', 'You said "test first." I have thought of that since.'),
+    ],
+)
+def test_a_detail_of_any_form_becomes_a_right_sentence(detail: str, sentence: str) -> None:
+    assert phrases.remembered([detail]) == sentence
+
+
+def test_several_details_are_said_form_by_form() -> None:
+    assert (
+        phrases.remembered(["why you left Rust", "your talk"])
+        == "I keep thinking about why you left Rust, and about your talk."
+    )
+    assert phrases.remembered(["You sang.", "Rust", "C", "that you care", "to be kind", "write tests"]) == (
+        "I keep thinking about Rust, and about C. What stands out is that you care. "
+        "Two things have stayed with me: to be kind; write tests. You sang. I have thought of that since."
+    )
+
+
+@given(st.lists(st.text(max_size=60), max_size=5), st.text(max_size=60), st.text(max_size=40))
+@settings(deadline=None)
+def test_no_text_at_all_breaks_a_phrase(details: list[str], promise: str, place: str) -> None:
+    assert phrases.remembered(details)
+    phrases.promised([{"text": promise, "due": place}])
+    phrases.at_place(place)
+    phrases.topic(promise)
+    phrases.thing(promise)
+    phrases.label(promise)
+
+
+@pytest.mark.parametrize(
+    ("text", "due", "sentence"),
+    [
+        ("the compiler paper", "Friday", "You will have the compiler paper by Friday, as promised."),
+        ("The compiler paper.", "", "You will have the compiler paper, as promised."),
+        ("send the compiler paper", "Friday", "You can count on me to send the compiler paper by Friday, as promised."),
+        ("I'll send you the paper", "", "You can count on me to send you the paper, as promised."),
+        ("to write to Tom by Friday", "Friday", "You can count on me to write to Tom by Friday, as promised."),
+        ("review the draft", "", "You can count on me to review the draft, as promised."),
+        ("review of the draft", "", "You have my promise: review of the draft."),
+        ("link to the talk", "Monday", "You have my promise: link to the talk, by Monday."),
+        ("Email Grace", "", "You can count on me to email Grace, as promised."),
+    ],
+)
+def test_a_promise_is_said_right_as_a_thing_or_as_a_deed(text: str, due: str, sentence: str) -> None:
+    assert phrases.promised([{"text": text, "due": due}]) == sentence
+
+
+def test_further_promises_are_said_as_such_and_none_is_nothing() -> None:
+    made: Any = [
+        {"text": text, "due": ""} for text in ("the paper", "send the slides", "my notes", "link to it", " . ")
+    ]
+    assert phrases.promised(made) == (
+        "You will have the paper, as promised. You can also count on me to send the slides. "
+        "You will also have my notes. You also have my promise: link to it."
+    )
+    assert phrases.promised([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("place", "phrase"),
+    [
+        ("", ""),
+        ("Café Einstein", " at Café Einstein"),
+        ("The office.", " at the office"),
+        ("At the office", " at the office"),
+        ("in Berlin", " in Berlin"),
+        ("Online", " online"),
+        ("Zoom", " on Zoom"),
+        ("the phone", " on the phone"),
+    ],
+)
+def test_a_place_gets_the_word_that_fits(place: str, phrase: str) -> None:
+    assert phrases.at_place(place) == phrase
