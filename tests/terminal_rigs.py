@@ -58,6 +58,7 @@ class Terminal:
     def __init__(self, *words: str, columns: int = 80, lines: int = 24, **environ: str) -> None:
         self.raw = b""
         self._answered = 0
+        self._window_closed = False
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._child = pexpect.spawn(
@@ -134,6 +135,24 @@ class Terminal:
         """Say whether the terminal is in its ordinary mode."""
         return self._child.getecho()
 
+    def stopped(self, look: Callable[[], bool]) -> bool:
+        """Stop the program, take in all that it wrote until then, do `look`, and let it go on; give what `look` gave."""
+        self._child.kill(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WNOWAIT)
+        written = -1
+        while written != len(self.raw):
+            written = len(self.raw)
+            self._take()
+        try:
+            return look()
+        finally:
+            self._child.kill(signal.SIGCONT)
+
+    def close_window(self) -> None:
+        """Close the terminal's other end, as a window that is closed does: the kernel hangs up (SIGHUP)."""
+        self._window_closed = True
+        os.close(self._child.child_fd)
+
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the program."""
         self._child.kill(number)
@@ -141,15 +160,21 @@ class Terminal:
     def end(self) -> int:
         """Wait for the program to end by itself, and give its exit code."""
         end = time.monotonic() + DEADLINE
-        while self._take():
+        while self._child.isalive() if self._window_closed else self._take():
             assert time.monotonic() < end, f"it does not end:\n{self.text}"
+            time.sleep(0.02 if self._window_closed else 0)
         self._child.wait()
         code = self._child.exitstatus
         return code if code is not None else -int(self._child.signalstatus)
 
     def close(self) -> None:
         """Close the window, whatever the program is doing, and see it gone."""
-        self._child.close(force=True)
+        if self._window_closed:
+            # pexpect would close a descriptor that may be somebody else's by now.
+            self._child.child_fd, self._child.closed = -1, True
+            self._child.terminate(force=True)
+        else:
+            self._child.close(force=True)
 
 
 @contextmanager

@@ -82,7 +82,7 @@ def test_a_users_frame_is_used_by_their_templates(folder: Path) -> None:
 def test_values_are_never_read_as_templates(folder: Path) -> None:
     write(folder, "{{ details[0] }}")
     facts = drafts.sample_facts("coffee") | {"details": ["{{ 7 * 7 }}{% raw %}"]}
-    assert drafts.render("coffee", facts, "en", folder).body == "{{ 7 * 7 }}{% raw %}"  # type: ignore[arg-type]
+    assert drafts.render("coffee", facts, "en", folder).body == "{{ 7 * 7 }}{% raw %}"
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_values_are_never_read_as_templates(folder: Path) -> None:
         "{{ ('a' * 10 ** 9) | length }}{{ ('b' * 10 ** 9) | length }}",
         "{{ 'x'.ljust(10 ** 9) }}",
         "{{ ('x' * 10 ** 5) | replace('x', 'x' * 10 ** 5) }}",
-        "{{ 10 ** 10 ** 8 }}",
+        "{{ 10 ** (10 ** 9) }}",
         "{{ '%01000000000d' % 1 }}",
         "{{ [1] * 10 ** 9 }}",
         "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
@@ -144,7 +144,7 @@ def test_too_much_text_is_refused_with_the_limit(folder: Path) -> None:
         "'{0.__class__}'.format(1)",
         "'{0.__class__}'.format_map({'0': 1})",
         "''|attr('__class__')",
-        "''|attr('format')('{0.__class__}')",
+        "'{0.__class__}'|attr('format')(1)",
         "['{0.__class__.__mro__}']|map('format', 1)|list|first ~ ''.__class__",
         "remembered.__globals__",
         "open('/etc/passwd')",
@@ -201,7 +201,7 @@ def test_a_subject_of_two_lines_is_refused(folder: Path) -> None:
 
 @pytest.mark.parametrize("char", ["\x00", "\x1b", "\x7f", "\u2028"])
 def test_control_characters_of_a_template_are_refused_by_number(folder: Path, char: str) -> None:
-    write(folder, f"Hello{char}")
+    write(folder, f"Hel{char}lo")
     assert f"U+{ord(char):04X}" in fault(folder)
 
 

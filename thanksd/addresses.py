@@ -65,6 +65,8 @@ def display_safe(text: str, *, multiline: bool = False) -> str:
 
     With `multiline`, line feeds stay.
     """
+    if text.isprintable():  # the common case at C speed: no control, format or separator character is printable
+        return text
     return "".join(_escaped(char) if is_unsafe(char) and not (multiline and char == "\n") else char for char in text)
 
 

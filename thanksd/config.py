@@ -6,8 +6,6 @@ TOML type. Read at the doors only, and handed down frozen.
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -146,6 +144,8 @@ def parse(text: str, source: str = "config") -> Config:
 
     Raises ConfigError naming `source`, the line and the nearest right key.
     """
+    import tomllib  # noqa: PLC0415  a program without a config file needs no parser
+
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -215,6 +215,8 @@ class _Reader:
 
 
 def _nearest(name: str, names: list[str], prefix: str) -> str:
+    import difflib  # noqa: PLC0415  only for a mistake
+
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"Did you mean {prefix}{close[0]}?" if close else f"There are: {', '.join(names)}"
 

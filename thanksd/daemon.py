@@ -23,6 +23,7 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from thanksd import __version__, paths
+from thanksd.database import open_store
 from thanksd.errors import ThanksdError, TryLaterError
 from thanksd.listener import Listener
 from thanksd.moments import from_iso, to_iso
@@ -202,8 +203,8 @@ def run(store: str, config_file: str, program: list[str], *, once: bool = False)
     """
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
-    world = World(store, config_file)
-    lock = world.store.lock
+    _upgrade_in_child(store)
+    lock = World(store, config_file).store.lock
     if not lock.acquire("daemon"):
         role, pid = lock.holder()
         raise TryLaterError(f"It runs already: process {pid} ({role}) has this ledger.", f"Stop it first: kill {pid}")
@@ -211,6 +212,20 @@ def run(store: str, config_file: str, program: list[str], *, once: bool = False)
         asyncio.run(_run(store, config_file, program, once=once))
     finally:
         lock.release()
+
+
+def _upgrade_in_child(store: str) -> None:
+    """Let a forked child bring the schema up to date: Alembic would stay in a daemon's memory for good.
+
+    What goes wrong there goes wrong here too a moment later, and is said here.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            open_store(store)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 async def _run(store: str, config_file: str, program: list[str], *, once: bool) -> None:

@@ -98,8 +98,10 @@ def _mailbox(header: str, name: str, address: str) -> str:
     said = " ".join(_checked(name, "name").split())
     if not said:
         return address
+    word = _encoded(header, said, _PLAIN_NAME)
     # On a line of its own the address is whole, however long the name is.
-    return f"{_encoded(header, said, _PLAIN_NAME)}\r\n <{address}>"
+    fits = len(f"{header}: {word} <{address}>") <= _LINE
+    return f"{word} <{address}>" if fits else f"{word}\r\n <{address}>"
 
 
 def _encoded(header: str, text: str, plain: re.Pattern[str]) -> str:

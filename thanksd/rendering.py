@@ -77,7 +77,7 @@ class _Confined(jinja2.BaseLoader):
         if not path.resolve().is_relative_to(self.base.resolve()):
             raise jinja2.TemplateRuntimeError(f"{template} leads out of the folder {self.base}")
         if not path.is_file():
-            raise jinja2.TemplateNotFound(template)
+            raise jinja2.TemplateRuntimeError(f"{template} is not a file")
         return path.read_text(encoding="utf-8"), str(path), None
 
 

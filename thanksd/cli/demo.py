@@ -164,7 +164,7 @@ def _unset_own_ledger() -> None:
 def _review(show: Demo) -> None:
     if can_ask():
         say("3 A draft is ready. Press s to send it, or try the other keys. (Press Enter to see it.)")
-        click.get_text_stream("stdin").readline()
+        sys.stdin.readline()
         show.quietly("review", "1")
         return
     say("3 A draft is ready. No terminal here, so the demo confirms it itself.")

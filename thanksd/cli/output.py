@@ -91,17 +91,18 @@ def _pad_wide(text: str, width: int) -> str:
 def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> None:
     """Print rows in columns on a terminal, else separated by tabs."""
     if not is_terminal():
-        for row in rows:
-            tabbed(row)
+        tabbed(rows)
         return
     widths = [max((_cells(row[index]) for row in rows), default=0) for index in range(len(rows[0]))] if rows else []
     for row in rows:
         say(gap.join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def tabbed(row: Sequence[str]) -> None:
-    """Print one row for programs: cells separated by tabs, each of them harmless."""
-    click.echo("\t".join(display_safe(cell) for cell in row))
+def tabbed(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows for programs, in one go: cells separated by tabs, each of them harmless."""
+    text = "".join("\t".join(map(display_safe, row)) + "\n" for row in rows)
+    if text:
+        click.echo(text, nl=False)
 
 
 def _cells(text: str) -> int:

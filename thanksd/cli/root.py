@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from thanksd import __version__, paths
-from thanksd.client import Client
+from thanksd import __version__
 from thanksd.errors import ThanksdError
+
+if TYPE_CHECKING:
+    from thanksd.client import Client
 
 # command -> (module, what it is for). A module is loaded when its command is run, not to list it.
 COMMANDS = {
@@ -54,17 +56,23 @@ class State:
     @property
     def config_file(self) -> str:
         """The config file: --config, THANKSD_CONFIG, or its place by XDG; absolute."""
+        from thanksd import paths  # noqa: PLC0415  --help and --version need none of it
+
         return os.path.abspath(self.config or os.environ.get("THANKSD_CONFIG", "") or paths.config_file())  # noqa: PTH100
 
     @property
     def store_url(self) -> str:
         """The store: --store, THANKSD_STORE, or its place by XDG."""
+        from thanksd import paths  # noqa: PLC0415  as above
+
         return paths.store_url(self.store or os.environ.get("THANKSD_STORE", "") or str(paths.store_file()))
 
     @property
     def client(self) -> Client:
         """The way to the verbs."""
         if self._client is None:
+            from thanksd.client import Client  # noqa: PLC0415  as above
+
             self._client = Client(self.store_url, self.config_file, lines_wanted=sys.stderr.isatty())
         return self._client
 

@@ -15,10 +15,12 @@ _ON_ITS_WAY = ("queued", "sending", "deferred")
 
 def plain(result: dict[str, Any]) -> None:
     """Print one line of tabs for each thanks: number, state, name, address, kind, meeting, nudge, best by."""
+    rows = []
     for one in result["thanks"]:
         person, meeting = one["person"], one["meeting"]
         fields = [str(one["id"]), one["state"], person["name"], person["email"] or "", meeting["kind"], meeting["at"]]
-        tabbed([*fields, one["nudge_at"], one["due_by"]])
+        rows.append([*fields, one["nudge_at"], one["due_by"]])
+    tabbed(rows)
 
 
 def sections(result: dict[str, Any]) -> None:

@@ -1,0 +1,200 @@
+"""make bench: what thanksd costs, as ratios to a reference measured in the same run.
+
+CPU time (user and system) of whole processes, medians of alternating runs. Not a test: machines differ, and ratios of
+import costs with them; the limits are printed beside each ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROGRAM = Path(sys.executable).with_name("thanksd")
+PYTHON = sys.executable
+THIN = [PYTHON, "-c", "import click, json, socket"]
+ORM = [PYTHON, "-c", "import sqlalchemy.orm"]
+CLICK = [PYTHON, "-c", "import click"]
+
+
+def cpu(command: list[str], environ: dict[str, str]) -> float:
+    """Give the CPU seconds of one process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, env=environ, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def ratio(name: str, limit: float, ours: Callable[[], float], theirs: Callable[[], float], runs: int) -> None:
+    """Alternate both, and print the ratio of their medians."""
+    ours(), theirs()
+    pairs = [(ours(), theirs()) for _ in range(runs)]
+    one, other = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"{name:<58} {one / other:5.2f}   limit {limit:.2f}   {'ok' if one <= limit * other else 'ABOVE'}", flush=True)
+
+
+class Place:
+    """A home for one bench: its own XDG folders and store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = folder / "thanksd.db"
+        run = folder / "run"
+        run.mkdir(parents=True, mode=0o700)
+        keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
+        self.environ = keep | {"HOME": str(folder), "XDG_RUNTIME_DIR": str(run), "THANKSD_STORE": str(self.store), "TZ": "UTC"}
+        self.count = 0
+        # Bytecode is compiled once, as an installed program's is.
+        subprocess.run([PROGRAM, "owed"], env=self.environ, check=True, stdout=subprocess.DEVNULL)
+
+    def fill(self, stored: int, still_open: int) -> None:
+        """Store that many thanks, most of them closed, by SQL: adding a million one by one would take an hour."""
+        with sqlite3.connect(self.store) as db:
+            db.execute("PRAGMA synchronous=OFF")
+            db.execute("PRAGMA foreign_keys=OFF")
+            db.executescript(_FILL.format(people=max(stored // 20, 1), stored=stored, closed=stored - still_open))
+        db.close()
+
+    def add(self) -> list[str]:
+        """Give a command that adds somebody new."""
+        self.count += 1
+        return [str(PROGRAM), "add", f"Person Number{self.count}", f"n{self.count}@new.example", "-k", "coffee", "-d", "the talk"]
+
+    @contextmanager
+    def daemon(self) -> Iterator[int]:
+        """Run the daemon; gives its pid once its socket is there."""
+        child = subprocess.Popen([PROGRAM, "run"], env=self.environ, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        try:
+            while not list((self.folder / "run" / "thanksd").glob("*.sock")):
+                time.sleep(0.05)
+            time.sleep(0.5)
+            yield child.pid
+        finally:
+            child.terminate()
+            child.wait()
+
+
+_FILL = """
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {people})
+INSERT INTO person (id, name, name_key, email, email_key, seniority, created_at)
+SELECT i, 'Ada Number' || i, 'ada number' || i, 'a' || i || '@example.com', 'a' || i || '@example.com', 'peer',
+ '2025-01-01 00:00:00.000000' FROM n;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {stored})
+INSERT INTO meeting (id, kind, at, tz, day, place, about)
+SELECT i, 'coffee', '2025-01-01 00:00:00.000000', 'UTC', '2025-01-01', '', '' FROM n;
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {stored})
+INSERT INTO thanks (id, uid, person_id, meeting_id, state, details, nudge_at, due_by, popup_at, outright, created_at,
+ changed_at, closed_at)
+SELECT i, 'u' || i, 1 + i % {people}, i, CASE WHEN i <= {closed} THEN 'thanked' ELSE 'owed' END, '["the talk"]',
+ '2099-01-01 00:00:00.000000', '2099-01-02 00:00:00.000000',
+ CASE WHEN i <= {closed} THEN NULL ELSE '2099-01-01 00:00:00.000000' END, 0,
+ '2025-01-01 00:00:00.000000', '2025-01-01 00:00:00.000000',
+ CASE WHEN i <= {closed} THEN '2025-01-02 00:00:00.000000' END FROM n;
+INSERT INTO event (at, thanks_id, what, data) SELECT '2025-01-01 00:00:00.000000', id, 'added', '{{}}' FROM thanks;
+"""
+
+
+def thin(folder: Path, runs: int) -> None:
+    """With the daemon: the command line is a thin client."""
+    place = Place(folder / "thin")
+    place.fill(1000, 1000)
+    with place.daemon():
+        ratio("daemon: add / import click, json, socket", 1.6, lambda: cpu(place.add(), place.environ), lambda: cpu(THIN, place.environ), runs)
+        ratio("daemon: 1,000 open / import click, json, socket", 1.6, lambda: cpu([str(PROGRAM)], place.environ), lambda: cpu(THIN, place.environ), runs)
+        if todo := shutil.which("todo"):
+            todoman(place, todo, runs)
+
+
+def todoman(place: Place, todo: str, runs: int) -> None:
+    """The nearest tool for the same two tasks, with 1,000 entries."""
+    calendar = place.folder / "calendar" / "inbox"
+    calendar.mkdir(parents=True)
+    config = place.folder / "todoman.py"
+    config.write_text(f'path = "{calendar.parent}/*"\ndefault_list = "inbox"\ncache_path = "{place.folder}/cache.sqlite3"\n')
+    for number in range(1000):
+        text = f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:bench\r\nBEGIN:VTODO\r\nUID:{number}\r\nSUMMARY:thank {number}\r\nEND:VTODO\r\nEND:VCALENDAR\r\n"
+        (calendar / f"{number}.ics").write_text(text, encoding="utf-8")
+    base = [todo, "--config", str(config)]
+    cpu([*base, "list"], place.environ)
+    ratio("daemon: add / todoman new", 0.4, lambda: cpu(place.add(), place.environ), lambda: cpu([*base, "new", "thank Ada"], place.environ), runs)
+    ratio("daemon: 1,000 open / todoman list of 1,000", 0.4, lambda: cpu([str(PROGRAM)], place.environ), lambda: cpu([*base, "list"], place.environ), runs)
+
+
+def alone(folder: Path, runs: int) -> None:
+    """Without a daemon: the verb runs in process."""
+    place = Place(folder / "alone")
+    place.fill(1000, 1000)
+    ratio("alone: add / import sqlalchemy.orm", 1.45, lambda: cpu(place.add(), place.environ), lambda: cpu(ORM, place.environ), runs)
+    ratio("alone: 1,000 open / import sqlalchemy.orm", 1.7, lambda: cpu([str(PROGRAM)], place.environ), lambda: cpu(ORM, place.environ), runs)
+    for option in ("--help", "--version"):
+        ratio(f"{option} / import click", 1.4, lambda option=option: cpu([str(PROGRAM), option], place.environ), lambda: cpu(CLICK, place.environ), runs)
+
+
+def flat(folder: Path, runs: int, large: int) -> None:
+    """What is closed must cost nothing: 1,000 open of a million against 1,000 of 1,000."""
+    big, small = Place(folder / "big"), Place(folder / "small")
+    big.fill(large, 1000)
+    small.fill(1000, 1000)
+    once = [str(PROGRAM), "run", "--once"]
+    for name, command in (("list", lambda place: [str(PROGRAM)]), ("add", Place.add), ("one pass", lambda place: once)):
+        ratio(f"flat: {name}, {large:,} stored / 1,000 stored", 1.2, lambda command=command: cpu(command(big), big.environ), lambda command=command: cpu(command(small), small.environ), runs)
+
+
+def idle(folder: Path, seconds: int) -> None:
+    """What a daemon costs that has nothing to do."""
+    place = Place(folder / "idle")
+    place.fill(1000, 100)
+    with place.daemon() as pid:
+        time.sleep(5)
+        before, switches = _cpu_of(pid), _switches(pid)
+        time.sleep(seconds)
+        used, woken = (_cpu_of(pid) - before) / seconds, (_switches(pid) - switches) / seconds
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        rss = int(status.split("VmRSS:")[1].split()[0]) / 1024
+    print(f"idle {seconds} s: {used * 1000:.2f} ms CPU a second (limit 0.5), {woken:.2f} context switches a second (0.2 wake-ups), {rss:.0f} MiB (72)")
+
+
+def _cpu_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _switches(pid: int) -> int:
+    """Count the main thread's voluntary context switches: each is one wait that ended."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+
+
+def main() -> None:
+    """Run what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--large", type=int, default=1_000_000)
+    parser.add_argument("--idle", type=int, default=600, help="seconds to watch an idle daemon")
+    parser.add_argument("only", nargs="*", choices=[[], "thin", "alone", "flat", "idle"])
+    chosen = parser.parse_args()
+    # Without bytecode every start would compile everything, ours and theirs.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    with tempfile.TemporaryDirectory(prefix="thanksd-bench-") as name:
+        parts: dict[str, Callable[[], None]] = {
+            "thin": lambda: thin(Path(name), chosen.runs),
+            "alone": lambda: alone(Path(name), chosen.runs),
+            "flat": lambda: flat(Path(name), chosen.runs, chosen.large),
+            "idle": lambda: idle(Path(name), chosen.idle),
+        }
+        for part in chosen.only or parts:
+            parts[part]()
+
+
+if __name__ == "__main__":
+    main()
