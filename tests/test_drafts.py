@@ -200,8 +200,8 @@ def test_a_letter_is_exactly_these_bytes() -> None:
         b"MIME-Version: 1.0\r\n"
         b"\r\n"
         b"Dear Jos=C3=A9,\r\n\r\n.\r\nFrom here =3D there.=20\r\n"
-        b"long long long long long long long long long long long long long long long=\r\n"
-        b" long long long long long long long long long long long long long long long=20\r\n"
+        b"long long long long long long long long long long long long long long long lo=\r\n"
+        b"ng long long long long long long long long long long long long long long=20\r\n"
     )
     assert frozen.sha256 == hashlib.sha256(frozen.raw).hexdigest()
     assert frozen.message_id == "<4f1c0a@example.org>"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 from pathlib import Path
@@ -14,8 +13,6 @@ from thanksd.errors import ConfigError, UnavailableError
 
 if TYPE_CHECKING:
     from systemd_rigs import MachineUser
-
-needs_daemon = pytest.mark.skipif(importlib.util.find_spec("thanksd.daemon") is None, reason="no daemon to run yet")
 
 # Prints "LABEL Property=value" lines of the unit; `until` polls them, and never for more than 20 s.
 _HELPERS = r"""
@@ -171,7 +168,6 @@ def test_the_rig_runs_a_real_user_manager_and_leaves_nothing(machine_user: Machi
     assert not subprocess.run(["pgrep", "-u", machine_user.name], check=False, capture_output=True).stdout
 
 
-@needs_daemon
 def test_the_installed_daemon_comes_back_after_a_kill_and_stops_cleanly(machine_user: MachineUser) -> None:
     said = _said(
         machine_user.run(
@@ -194,7 +190,6 @@ def test_the_installed_daemon_comes_back_after_a_kill_and_stops_cleanly(machine_
     assert {"stopped ActiveState=inactive", "stopped Result=success", "stopped ExecMainStatus=0"} <= said
 
 
-@needs_daemon
 def test_installing_again_puts_a_new_daemon_under_the_new_unit(machine_user: MachineUser) -> None:
     said = _said(
         machine_user.run(
@@ -213,7 +208,6 @@ def test_installing_again_puts_a_new_daemon_under_the_new_unit(machine_user: Mac
     assert {"renewed", f"THANKSD_STORE={machine_user.home}/other/mine.db"} <= said
 
 
-@needs_daemon
 def test_uninstalling_stops_the_daemon_and_keeps_the_ledger(machine_user: MachineUser) -> None:
     said = _said(
         machine_user.run(
@@ -232,7 +226,6 @@ def test_uninstalling_stops_the_daemon_and_keeps_the_ledger(machine_user: Machin
     assert not [line for line in said if "thanksd.service" in line]
 
 
-@needs_daemon
 def test_service_status_tells_a_script_what_a_person_sees(machine_user: MachineUser) -> None:
     said = _said(
         machine_user.run(

@@ -19,7 +19,7 @@ from smtp_rigs import (
     wait_for,
 )
 
-from thanksd import transports
+from thanksd import states, transports
 from thanksd.config import Smtp, Transport
 from thanksd.credentials import CredentialsError
 from thanksd.errors import ConfigError, PermissionDeniedError, UnavailableError
@@ -421,7 +421,7 @@ def test_a_secret_that_can_not_be_had_defers_without_connecting() -> None:
         account = Smtp(host="127.0.0.1", port=server.port, security="none")
         outcome = smtp.deliver(account, USER, locked, LETTER, Dot())
         assert server.seen == b""
-    assert outcome == Outcome(NOT_NOW, "The keyring is locked.", None, CREDENTIALS)
+    assert outcome == Outcome(NOT_NOW, "The keyring is locked.", None, states.PASSWORD)
 
 
 # Letters that can't be sent as they are.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from thanksd.credentials import CredentialsError
 from thanksd.errors import ConfigError, PermissionDeniedError, ThanksdError, UnavailableError
-from thanksd.states import ACCEPTED, CREDENTIALS, NOT_NOW, REJECTED, UNKNOWN
+from thanksd.states import ACCEPTED, CREDENTIALS, NOT_NOW, PASSWORD, REJECTED, UNKNOWN
 from thanksd.transports import (
     BUSY,
     DROPPED,
@@ -358,7 +358,7 @@ def _stopped(error: Exception) -> Outcome:
     if isinstance(error, _StopError):
         return error.outcome
     if isinstance(error, CredentialsError):
-        return Outcome(NOT_NOW, printable(error.message), None, CREDENTIALS)
+        return Outcome(NOT_NOW, printable(error.message), None, PASSWORD)
     if isinstance(error, smtplib.SMTPConnectError):
         return _said_no(error.smtp_code, _words(error.smtp_code, error.smtp_error), REFUSED)
     return Outcome(NOT_NOW, printable(str(error)), None, _network_reason(error))
