@@ -100,7 +100,7 @@ def set_value(path: Path, name: str, words: str) -> Value:
     paths.private_folder(target.parent)
     with _alone(target.parent):
         text = _text(target)
-        changed = _changed(text, name, value)
+        changed = _changed(text, str(path), name, value)
         if value_of(config.parse(changed, str(path)), name) != value:
             raise ConfigError(f"{name} is set in a way that only you can change. {_NOTHING}", f"Edit it: {path}")
         _write(target, changed)
@@ -118,7 +118,7 @@ def _understood(setting: config.Setting, name: str, words: str) -> Value:
         try:
             check(name, str(value))
         except ThanksdError as error:
-            raise UsageError(f"{error.message} {_NOTHING}", error.hint) from error
+            raise _refused(name, words, error.hint) from error
     return value
 
 
@@ -177,12 +177,12 @@ def _text(path: Path) -> str:
         raise ConfigError(f"The config can't be read: {path}: {error}.", f"Look at it: {path}") from error
 
 
-def _changed(text: str, name: str, value: Value) -> str:
+def _changed(text: str, source: str, name: str, value: Value) -> str:
     import tomlkit  # noqa: PLC0415  three times click's cost, for the one command that writes
     from tomlkit.items import InlineTable  # noqa: PLC0415  as above
 
     # Says what is wrong with the file in words and with its line; tomlkit's own are for programmers.
-    config.parse(text)
+    config.parse(text, source)
     document = tomlkit.parse(text)
     *tables, key = name.split(".")
     place: MutableMapping[str, Any] = document

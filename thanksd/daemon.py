@@ -24,7 +24,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from thanksd import __version__, paths
 from thanksd.database import open_store
-from thanksd.errors import ThanksdError, TryLaterError
+from thanksd.errors import ConfigError, ThanksdError, TryLaterError
 from thanksd.listener import Listener
 from thanksd.moments import from_iso, to_iso
 from thanksd.reminder import Reminder
@@ -50,6 +50,7 @@ class Daemon:
         self._wake = asyncio.Event()
         self._sending: asyncio.Future[Any] | None = None
         self._last_pass: datetime | None = None
+        self._has_started = False
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._reminder = Reminder(self._call, self._wake.set, lambda: self._world.settings, program, environ)
         self._listener = Listener(
@@ -81,8 +82,6 @@ class Daemon:
         self._scheduler.start()
         _tell_systemd(self._environ, "READY=1")
         log.info("thanksd %s is running, pid %d", __version__, os.getpid())
-        # Popups of a daemon before this one lost their buttons with its bus connection.
-        await self._call("show_again", {})
         while not self._ending.is_set():
             await self._pass_or_complain()
             await self._wait()
@@ -103,28 +102,55 @@ class Daemon:
         self._wake.clear()
 
     async def _pass_or_complain(self) -> None:
-        """Do one pass; only a finished one feeds the watchdog, so that a daemon that can't work is restarted."""
+        """Do one pass; only a finished one feeds the watchdog, so that a daemon that can't work is restarted.
+
+        A mistake in the config is its owner's to mend: a daemon started anew would refuse it and stay down.
+        """
         try:
             await self._pass()
+            self._last_pass = now()
+        except ConfigError as error:
+            log.warning("%s %s", error.message, error.hint)
         except ThanksdError as error:
             log.warning("%s %s", error.message, error.hint)
+            return
         except Exception:
             log.exception("a pass failed")
             return
-        self._last_pass = now()
         _tell_systemd(self._environ, "WATCHDOG=1")
 
     async def _pass(self) -> None:
         """Free what dead workers held, show what is due, let letters go, and plan the next pass."""
-        await self._call("recover", {})
+        await self._reminder.connect()
+        seen = await self._look()
+        if seen["popup"] is not None and from_iso(seen["popup"]) <= now():
+            await self._remind()
+            seen = await self._look()
+        await self._reminder.close(seen["stale"])
+        self._let_go(seen["letter"])
+        self._plan(seen)
+
+    async def _look(self) -> dict[str, Any]:
+        """Free what dead workers held, and give the next moments and the popups that nobody needs any more."""
+        return await asyncio.get_running_loop().run_in_executor(self._verbs, self._look_around)
+
+    def _look_around(self) -> dict[str, Any]:
+        # In one trip to the worker: each trip wakes two threads, and most passes find nothing to do.
+        self._world.call("recover", {})
+        if not self._has_started:
+            # Popups of a daemon before this one lost their buttons with its bus connection.
+            self._world.call("show_again", {})
+            self._has_started = True
+        return self._world.call("next_moment", {}) | {"stale": self._world.call("answered_popups", {})["popups"]}
+
+    async def _remind(self) -> None:
+        """Show what is due on the best channel; where popups turn out not to work, on the next one."""
         channel = self._reminder.channel()
-        if channel:
+        while channel:
             due = await self._call("due_nudges", {"channel": channel})
-            await self._reminder.remind(channel, due["nudges"])
-        await self._reminder.close((await self._call("answered_popups", {}))["popups"])
-        moment = await self._call("next_moment", {})
-        self._let_go(moment["letter"])
-        self._plan(moment)
+            if await self._reminder.remind(channel, due["nudges"]):
+                return
+            channel = self._reminder.channel()
 
     def _let_go(self, letter: str | None) -> None:
         """Start the sender if a letter may leave; it works beside the passes, as a server may take its time."""
@@ -136,9 +162,12 @@ class Daemon:
 
     def _carried(self, sending: asyncio.Future[Any]) -> None:
         error = sending.exception()
-        if error is not None:
-            log.error("letters could not be carried: %s", error, exc_info=error)
-        self._wake.set()
+        if error is None:
+            self._wake.set()
+            return
+        # Not tried again at once: a full disk would make that a race. The next tick does.
+        known = isinstance(error, ThanksdError)
+        log.error("letters could not be carried: %s", error, exc_info=None if known else error)
 
     async def _letters_are_carried(self) -> None:
         if self._sending is not None:
