@@ -15,7 +15,7 @@ import pexpect
 import pyte
 
 PROGRAM = str(Path(sys.executable).with_name("thanksd"))
-DEADLINE = 20.0
+DEADLINE = float(os.environ.get('DL','20'))
 
 CONFIG = """\
 [me]
@@ -135,18 +135,19 @@ class Terminal:
         """Say whether the terminal is in its ordinary mode."""
         return self._child.getecho()
 
-    def stopped(self, look: Callable[[], bool]) -> bool:
-        """Stop the program, take in all that it wrote until then, do `look`, and let it go on; give what `look` gave."""
+    def type_while_stopped(self, text: str, *, before: str) -> bool:
+        """Stop the program and type, if `before` does not end the screen yet; let it go on, and say whether it did not."""
         self._child.kill(signal.SIGSTOP)
         os.waitid(os.P_PID, self._child.pid, os.WSTOPPED | os.WNOWAIT)
         written = -1
         while written != len(self.raw):
             written = len(self.raw)
             self._take()
-        try:
-            return look()
-        finally:
-            self._child.kill(signal.SIGCONT)
+        is_early = not self.text.endswith(before)
+        if is_early:
+            self._child.send(text)
+        self._child.kill(signal.SIGCONT)
+        return is_early
 
     def close_window(self) -> None:
         """Close the terminal's other end, as a window that is closed does: the kernel hangs up (SIGHUP)."""

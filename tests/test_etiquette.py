@@ -147,6 +147,9 @@ Would it be possible to meet
 Can we schedule another call
 Could I visit your lab
 Is there any chance of a job
+Is it possible to meet again
+I would be happy if you could write back
+Please pass my application on
 """.strip().splitlines()
 
 NOT_ASKING = """
@@ -171,6 +174,13 @@ The opening of your talk was so calm
 You were looking for a job yourself then
 I will send you the recommendation you wanted
 Thank you for the opportunity
+How could you tell so quickly
+I would be glad if you enjoyed it
+How is it possible that you know so much
+You never gave me any chance to doubt it
+Please send my thanks to Tom
+Please pass on my kind regards
+I am looking forward to the opening
 """.strip().splitlines()
 
 

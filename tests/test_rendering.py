@@ -265,6 +265,18 @@ def test_the_child_sees_neither_our_environment_nor_the_current_folder(
     assert render(folder).body == "fine"
 
 
+def test_the_child_is_isolated_from_site_folders_and_from_our_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(folder, "fine")
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2")
+    told = "[sys.flags.isolated, sys.flags.no_site, sorted(os.environ), os.getcwd()]"
+    monkeypatch.setattr(
+        rendering, "_BOOT", f"import json, os, sys; print(json.dumps([dict(fault=['', 0, str({told})])]))"
+    )
+    assert "[1, 1, ['LC_ALL'], '/']" in fault(folder)
+
+
 def test_the_childs_limits_are_set_before_the_template_runs() -> None:
     code = "import resource; from thanksd import rendering; rendering._limit();" + "".join(
         f"print(resource.getrlimit(resource.{name})[0]);"

@@ -95,7 +95,7 @@ def test_forty_columns_and_wide_characters_break_no_line(mail: Path) -> None:
         assert terminal.lines.count("-" * 40) in (1, 2, 3)
         terminal.key("q")
         assert terminal.end() == 0
-    plain = terminal.raw.decode().split("\x1b[2J")[1].split("\r\n>")[0]
+    plain = terminal.raw.decode().split("\x1b[2J")[1].split("\r\n\x1b[?2004h")[0]
     from wcwidth import wcswidth  # noqa: PLC0415  for this test only
 
     widths = [wcswidth(line) for line in plain.split("\r\n")]
@@ -125,16 +125,19 @@ def test_a_dumb_terminal_gets_the_same_text_without_escape_codes(mail: Path) -> 
 
 def test_data_can_not_command_the_terminal(home: Path, mail: Path) -> None:
     add()
-    with sqlite3.connect(home / ".local/share/thanksd/thanksd.db") as store:
-        store.execute("UPDATE person SET name = ?", ("Ada \x1b[31m\u202eecalevoL \x07\x9b2J",))
+    add("Chen Wei", email="chen@example.com")
+    rigs.thanksd("draft", "1", "--subject", "My own")
+    store = sqlite3.connect(home / ".local/share/thanksd/thanksd.db")
+    with store:
+        store.execute("UPDATE person SET name = ? WHERE id = 2", ("Chen \x1b[31m\u202eieW \x07\x9b2J",))
         store.execute("UPDATE meeting SET place = ?", ("here\x1b]0;owned\x07",))
     store.close()
     with rigs.terminal("review") as terminal:
-        terminal.ready(r"Ada \x1b[31m\u202eecalevoL \x07\x9b2J <ada@example.com>", r"here\x1b]0;owned\x07")
-        assert b"\x1b[31m" not in terminal.raw
-        assert b"\x1b]0" not in terminal.raw
-        assert "\u202e".encode() not in terminal.raw
-        assert "\x9b".encode() not in terminal.raw
+        terminal.ready("Subject  My own", r"here\x1b]0;owned\x07; ")
+        terminal.key("n")
+        terminal.ready(r"Chen \x1b[31m\u202eieW \x07\x9b2J", "n next")
+    for hostile in ("\x1b[31m", "\x1b]0", "\u202e", "\x9b", "\x07"):
+        assert hostile.encode() not in terminal.raw
 
 
 def test_an_address_beyond_ascii_is_shown_as_the_envelope_has_it_and_as_it_reads(mail: Path) -> None:
@@ -200,8 +203,10 @@ def test_keys_typed_before_the_prompt_are_dropped(mail: Path, opened: dict[str, 
             terminal.send("s")
             terminal.until("? help")
             # Stopped, so that it can't come to its prompt between our look and our key.
-            if terminal.stopped(lambda: terminal.text.endswith("? help") and not terminal.send("s")):
-                terminal.ready("? help")
+            if terminal.type_while_stopped("s", before=">"):
+                terminal.until(lambda: terminal.text.endswith(">"))  # noqa: B023  called before the loop goes on
+                terminal.key("q")
+                assert terminal.end() == 0
                 assert states() == ["due"]
                 return
     pytest.fail("the prompt came before anything could be typed")
@@ -220,7 +225,7 @@ def test_a_long_letter_is_sent_only_after_its_last_line_was_shown(mail: Path) ->
         terminal.ready("the end; space: from the top", "Sam Lee")
         terminal.key("s")
         terminal.until("leaves in")
-    assert states() == ["due"]
+        assert states() == ["confirmed"]
 
 
 def test_a_letter_that_changed_meanwhile_is_shown_again_before_it_goes(mail: Path) -> None:
@@ -244,8 +249,7 @@ def test_a_blocked_letter_goes_only_on_the_readers_own_word(mail: Path) -> None:
     done = subprocess.run([rigs.PROGRAM, "draft", "1", "--body-file", "-"], input=body, text=True, check=True, capture_output=True)
     assert "block" in done.stdout
     with rigs.terminal("review", lines=40) as terminal:
-        text = terminal.ready('block  greeting: the letter says "Dear Adam", the person is Ada.', "o send anyway")
-        assert "e edit   o send anyway (recorded)" in " ".join(text.replace("\n", " ").split("  ")).replace(" o send", "   o send") or "(recorded)" in text
+        terminal.ready('block  greeting: the letter says "Dear Adam", the person is Ada.\n       e edit   o send anyway (recorded)')
         terminal.key("s")
         terminal.ready("Blocked: greeting\n>")
         terminal.key("o")
@@ -282,7 +286,7 @@ def test_u_takes_the_letter_back_during_the_countdown(mail: Path) -> None:
     add()
     with rigs.terminal("review") as terminal:
         terminal.key("s")
-        terminal.until("u takes it back")
+        terminal.until("Enter sends now")
         terminal.send("u")
         assert terminal.end() == 1
         assert "Taken back: Ada's letter. Your text is kept. Due again." in terminal.text
@@ -490,7 +494,7 @@ def test_a_text_that_can_not_be_stored_is_kept_for_its_writer(mail: Path, tmp_pa
     command = editor(tmp_path, """printf 'Subject: too long%0300d\\n\\nDear Ada, my long work' 0 >"$1" """)
     with rigs.terminal("review", lines=40, EDITOR=command, TMPDIR=str(tmp_path)) as terminal:
         terminal.key("e")
-        terminal.ready("Your text is in ")
+        terminal.ready("Your text is in")
     (kept,) = tmp_path.glob("thanksd-*/letter.txt")
     assert "my long work" in kept.read_text()
 

@@ -318,3 +318,35 @@ def test_further_promises_are_said_as_such_and_none_is_nothing() -> None:
 )
 def test_a_place_gets_the_word_that_fits(place: str, phrase: str) -> None:
     assert phrases.at_place(place) == phrase
+
+
+@pytest.mark.parametrize(
+    ("about", "topic", "thing", "label"),
+    [
+        ("compilers", "compilers", "", "compilers"),
+        (
+            "The compiler engineer role",
+            "the compiler engineer role",
+            "the compiler engineer role",
+            "compiler engineer role",
+        ),
+        ("Grace Hopper", "Grace Hopper", "Grace Hopper", "Grace Hopper"),
+        ("about my career", "my career", "my career", "career"),
+        ("why you left Rust", "why you left Rust", "", ""),
+        ("senior engineer in the compiler team", "senior engineer in the compiler team", "", ""),
+        ("very big and long and heavy compilers", "very big and long and heavy compilers", "", ""),
+        ("one two three four five", "one two three four five", "one two three four five", "two three four five"),
+        ("six seven eight nine ten", "six seven eight nine ten", "", ""),
+        ("you said it", "", "", ""),
+        ("", "", "", ""),
+    ],
+)
+def test_a_topic_is_said_only_where_it_fits(about: str, topic: str, thing: str, label: str) -> None:
+    assert (phrases.topic(about), phrases.thing(about), phrases.label(about)) == (topic, thing, label)
+
+
+def test_people_are_listed() -> None:
+    assert phrases.people([]) == ""
+    assert phrases.people(["Grace", " "]) == "Grace"
+    assert phrases.people(["Grace", "Tom"]) == "Grace and Tom"
+    assert phrases.people(["Grace", "Tom", "Chen"]) == "Grace, Tom and Chen"

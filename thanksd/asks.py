@@ -14,6 +14,7 @@ _CHOICES = {
     "A": "(?:an?|any|some|the|your|another)",
     "CAN": "(?:can|could|will|would|might|may)",
     "SOFT": "(?:(?:please|kindly|possibly|perhaps|also|maybe|just|ever|really|very much|still|currently) )*",
+    "GREETING": "(?:thanks|best|regards|greetings|love|warm|kind)",
     "CV": "(?:cv|r[eé]sum[eé])",
     "DO": (
         "(?:introduce|refer|recommend|forward|hire|connect|put|pass|send|share|help|review|look|write|give|tell|teach"
@@ -24,7 +25,7 @@ _CHOICES = {
 # <NAME> stands for its choices above.
 _PATTERNS = (
     r"pick(?:ing)? your brains?",
-    r"(?:can|could|will|would) you <SOFT><DO>\b",
+    r"(?<!how )(?<!what )(?:can|could|will|would) you <SOFT><DO>\b",
     r"would you (?:mind|like to|be (?:able|willing|open|so kind|available|up|free|interested))\b",
     r"are (?:you|your (?:team|company|group)) <SOFT>(?:hiring|recruiting|looking for)",
     r"do you (?:happen to )?(?:have|know of|know about) (?:<A> )?(?:\w+ )?(?:<WORK>|time|anyone|somebody)\b",
@@ -35,7 +36,8 @@ _PATTERNS = (
     r"keep(?:ing)? (?:me|my \w+) in mind",
     r"keep an eye (?:out|open)",
     r"put(?:ting)? in a (?:good |kind )?word",
-    r"i(?: would|'d) <SOFT>(?:appreciate|be (?:\w+ )?(?:grateful|thankful|glad|happy)) (?:it )?if you\b",
+    r"i(?: would|'d) <SOFT>(?:appreciate|be (?:\w+ )?(?:grateful|thankful)) (?:it )?if you\b",
+    r"i(?: would|'d) <SOFT>be (?:\w+ )?(?:glad|happy) if you <CAN>\b",
     r"i(?: would|'d) <SOFT>appreciate (?:your|any) (?:help|advice|feedback|support|thoughts|<WORK>|<WORD>)\b",
     r"i(?: would|'d) <SOFT>be (?:\w+ )?(?:grateful|thankful) for <A> (?:\w+ )?(?:help|advice|feedback|<WORK>|<WORD>)\b",
     r"i(?: was|'m| am) (?:hoping|wondering) (?:if |whether |that )?you <CAN>\b",
@@ -44,12 +46,12 @@ _PATTERNS = (
     r"i(?: am|'m) <SOFT>(?:looking|searching|hunting|applying|hoping) for (?:<A> )?(?:\w+ ){0,2}(?:<WORK>|work)\b",
     r"i(?: would|'d) <SOFT>(?:love|like) <A> (?:\w+ )?(?:<WORK>|<WORD>)\b",
     r"i <SOFT>(?:want|need) <A> (?:\w+ )?(?:<WORK>|<WORD>)\b(?! (?:you|that)\b)",
-    r"please (?:introduce|refer|recommend|forward|hire|consider|help|send|share|reply|respond)\b",
-    r"please (?:pass|put|keep) (?:on )?(?:me|my (?!thanks|best|regards|love|warm))\b",
+    r"please (?:introduce|refer|recommend|forward|hire|consider|help|send|share|reply|respond)\b(?! my <GREETING>)",
+    r"please (?:pass|put|keep) (?:on )?(?:me|my (?!<GREETING>))\b",
     r"(?:may|could|can|might) (?:i|we) <SOFT>(?:ask|get|have|set up|schedule|visit|join|apply|shadow|meet|talk|call)\b",
     r"(?:do|ask|asking)(?: me| you)?(?: for)? a (?:\w+ )?favou?r",
     r"a favou?r to ask",
-    r"(?:would it|is it|might it) be possible|is it possible|any chance",
+    r"would it be possible|(?:is it|might it be) possible (?:to|for)\b|is there any chance|any chance (?:of|you|that you)\b",
     r"(?:attached|enclosed)(?: \w+){0,4} my <CV>|my <CV> is (?:attached|enclosed)",
     r"(?:pass|forward|send)(?: on)? my <CV>",
 )

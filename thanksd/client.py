@@ -95,6 +95,10 @@ class Client:
                 connection.connect(_address(self.store))
             except (FileNotFoundError, ConnectionRefusedError):
                 return None
+            except OSError as error:
+                raise TryLaterError(
+                    f"The daemon can't be reached: {error.strerror or error}. Nothing was done.", "Try again."
+                ) from error
             self.daemon = True
             try:
                 connection.sendall(json.dumps(self._signed(request)).encode() + b"\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from thanksd.errors import ConfigError
+from thanksd.policy import KINDS
 
 
 def _setting(default: Any, meaning: str, choices: tuple[str, ...] = ()) -> Any:  # noqa: ANN401  as dataclasses.field
@@ -186,6 +187,8 @@ class _Reader:
             self.refuse("kind must be a table", "kind", "Write [kind.coffee]")
         made = {}
         for name, times in value.items():
+            if name not in KINDS:
+                self.refuse(f"kind.{name} is no kind", f"kind.{name}", _nearest(name, list(KINDS), "kind."))
             if not isinstance(times, dict):
                 self.refuse(f"kind.{name} must be a table", f"kind.{name}", f"Write [kind.{name}]")
             prefix = f"kind.{name}."

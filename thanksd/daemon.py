@@ -62,9 +62,11 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
-        await self._reminder.desktop.start()
+        await self._reminder.connect()
         try:
             if once:
+                # Popups that stand would be shown anew at each such run.
+                self._has_started, self._reminder.shows_again = True, False
                 await self._pass()
                 await self._letters_are_carried()
             else:
@@ -126,22 +128,25 @@ class Daemon:
         if seen["popup"] is not None and from_iso(seen["popup"]) <= now():
             await self._remind()
             seen = await self._look()
-        await self._reminder.close(seen["stale"])
         self._let_go(seen["letter"])
         self._plan(seen)
 
     async def _look(self) -> dict[str, Any]:
-        """Free what dead workers held, and give the next moments and the popups that nobody needs any more."""
-        return await asyncio.get_running_loop().run_in_executor(self._verbs, self._look_around)
+        """Free what dead workers held, close the popups that nobody needs any more, and give the next moments."""
+        seen = await asyncio.get_running_loop().run_in_executor(self._verbs, self._look_around)
+        await self._reminder.close(seen["popups"])
+        return seen
 
     def _look_around(self) -> dict[str, Any]:
         # In one trip to the worker: each trip wakes two threads, and most passes find nothing to do.
         self._world.call("recover", {})
+        lost: list[list[Any]] = []
         if not self._has_started:
             # Popups of a daemon before this one lost their buttons with its bus connection.
-            self._world.call("show_again", {})
+            lost = self._world.call("show_again", {})["popups"]
             self._has_started = True
-        return self._world.call("next_moment", {}) | {"stale": self._world.call("answered_popups", {})["popups"]}
+        popups = self._world.call("answered_popups", {})["popups"]
+        return self._world.call("next_moment", {}) | {"popups": lost + popups}
 
     async def _remind(self) -> None:
         """Show what is due on the best channel; where popups turn out not to work, on the next one."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -68,7 +69,7 @@ def lock_file(url: str) -> Path:
     return file.with_name(file.name + ".lock")
 
 
-def _make_engine(url: str, *, keep_connections: bool) -> Engine:
+def _make_engine(url: str | URL, *, keep_connections: bool) -> Engine:
     engine = create_engine(url, poolclass=None if keep_connections else NullPool)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
@@ -83,9 +84,12 @@ def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
     # Not WAL: SQLite 3.7.0 to 3.51.2 can corrupt one with two connections, and distributions ship those.
     cursor.execute("PRAGMA journal_mode=DELETE")
-    # A commit that returned must survive a power cut: the phase before the dot depends on it.
-    cursor.execute("PRAGMA synchronous=FULL")
+    # FULL, and the folder too once the journal is gone: a commit that returned must survive a power cut, as the phase
+    # before the dot depends on it, and with FULL alone the journal may come back and undo it (sqlite.org/pragma.html).
+    cursor.execute("PRAGMA synchronous=EXTRA")
     cursor.execute("PRAGMA foreign_keys=ON")
+    # What people were promised to be forgotten must not stay in free pages; not every build of SQLite sees to it.
+    cursor.execute("PRAGMA secure_delete=ON")
     cursor.close()
 
 
@@ -138,17 +142,23 @@ def _revision(store: Store, known: list[str]) -> str | None:
     _check_file(store.file)
     if not store.file.exists():
         return None
-    with store.read() as connection:
-        tables = {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type='table'")}
-        if "alembic_version" not in tables:
-            raise DataError(f"This is not a ledger of thanksd: {store.file}. It was left as it is.", "Name another.")
-        revision = str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
+    revision = _read_revision(store.file)
     if revision not in known:
         raise ConfigError(
             f"The ledger was written by a newer thanksd: {store.file}. It was left as it is.",
             "Install that version again.",
         )
     return revision
+
+
+def _read_revision(file: Path) -> str:
+    # Not by the engine: its pragmas would change the journal mode of a file that may not be ours.
+    place = f"{file.as_uri()}?mode=rw"
+    with explained(), closing(sqlite3.connect(place, uri=True, timeout=_BUSY_MS / 1000)) as connection:
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+        if "alembic_version" not in tables:
+            raise DataError(f"This is not a ledger of thanksd: {file}. It was left as it is.", "Name another.")
+        return str((connection.execute("SELECT version_num FROM alembic_version").fetchone() or [None])[0])
 
 
 def _check_file(file: Path) -> None:
@@ -170,13 +180,14 @@ def _upgrade(store: Store, known: list[str]) -> None:
     paths.private_folder(store.file.parent)
     deadline = time.monotonic() + _MIGRATE_WAIT_SECONDS
     while not store.lock.acquire("upgrade"):
+        # Before reading who has it: whoever just took it has written its name by then.
+        time.sleep(0.02)
         role, pid = store.lock.holder()
         if role == "daemon" or time.monotonic() > deadline:
             raise TryLaterError(
                 f"The ledger must be upgraded first, and process {pid} ({role}) has it. Nothing is lost.",
                 "Restart the daemon: systemctl --user restart thanksd",
             )
-        time.sleep(0.02)
     try:
         revision = _revision(store, known)
         if revision is None:
@@ -194,7 +205,7 @@ def _create(store: Store) -> None:
     making.unlink(missing_ok=True)
     try:
         os.close(os.open(making, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        _migrate(f"sqlite:///{making}")
+        _migrate(make_url(store.url).set(database=str(making)))
         making.rename(store.file)
     except OSError as error:
         making.unlink(missing_ok=True)
@@ -210,13 +221,18 @@ def _keep_copy(store: Store, revision: str) -> None:
     copy = store.file.with_name(f"{store.file.name}.before-{revision}-{time.time_ns()}")
     engine = create_engine(store.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    with explained(), engine.connect() as connection:
-        connection.exec_driver_sql("VACUUM INTO ?", (str(copy),))
-    for old in sorted(store.file.parent.glob(f"{store.file.name}.before-*"), key=os.path.getmtime)[:-_KEPT_COPIES]:
+    try:
+        with explained(), engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM INTO ?", (str(copy),))
+    except ThanksdError:
+        copy.unlink()
+        raise
+    copies = store.file.parent.glob(f"{glob.escape(store.file.name)}.before-*")
+    for old in sorted(copies, key=lambda path: path.name.rpartition("-")[2])[:-_KEPT_COPIES]:
         old.unlink()
 
 
-def _migrate(url: str) -> None:
+def _migrate(url: str | URL) -> None:
     """Run Alembic in one outer transaction on a connection of its own.
 
     Foreign keys are off before BEGIN (the pragma does nothing inside a transaction): with them on, batch mode on a

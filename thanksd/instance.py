@@ -5,9 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from typing import IO
 
-from thanksd.errors import PermissionDeniedError
+from thanksd.errors import PermissionDeniedError, TryLaterError
 
 
 class InstanceLock:
@@ -15,36 +14,41 @@ class InstanceLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: IO[str] | None = None
+        self._handle: int | None = None
 
     def acquire(self, role: str) -> bool:
         """Take the lock without waiting and write `role` and pid into it; False where somebody has it.
 
-        Raises PermissionDeniedError where the file can't be opened.
+        Raises PermissionDeniedError where the file can't be opened, TryLaterError where it can't be written.
         """
         try:
-            file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+", encoding="ascii")
+            handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise PermissionDeniedError(
                 f"The lock can't be opened: {self.path}: {error.strerror}. Nothing stored.",
                 "Check who owns that folder.",
             ) from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.truncate(handle, 0)
+            os.write(handle, f"{role} {os.getpid()}\n".encode("ascii"))
         except BlockingIOError:
-            file.close()
+            os.close(handle)
             return False
-        file.truncate(0)
-        file.write(f"{role} {os.getpid()}\n")
-        file.flush()
-        self._file = file
+        except OSError as error:
+            os.close(handle)
+            raise TryLaterError(
+                f"The lock can't be written: {self.path}: {error.strerror}. Nothing stored.",
+                "Free some space and try again.",
+            ) from error
+        self._handle = handle
         return True
 
     def release(self) -> None:
         """Give the lock back. The file stays: removing it would let two holders lock two files of one name."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
 
     def holder(self) -> tuple[str, int]:
         """Give the role and pid that the holder wrote; ("", 0) where nothing is known."""
@@ -56,7 +60,8 @@ class InstanceLock:
 
     def held_by_daemon(self) -> bool:
         """Say whether a daemon holds the lock now."""
-        if not self.path.exists():
+        # Only then is the lock tried: a daemon that starts at that very moment would find it taken.
+        if self.holder()[0] != "daemon":
             return False
         if self.acquire("look"):
             self.release()

@@ -161,20 +161,24 @@ def _close(connection: Connection, now: datetime, thanks: int, state: str, **val
 def confirm(connection: Connection, now: datetime, thanks: int) -> None:
     """Note that a letter of this thanks is in the outbox now."""
     row = get(connection, thanks)
-    _move(connection, now, row, states.CONFIRMED, popup_at=None, undo_state=None, undo_nudge_at=None)
+    _move(connection, now, row, states.CONFIRMED, popup_at=None, undo_state=row.state, undo_nudge_at=None)
     _answer(connection, now, thanks, "confirmed")
 
 
 def thanked(connection: Connection, now: datetime, thanks: int) -> None:
     """Note that the letter was accepted (or the user says that it arrived)."""
     row = get(connection, thanks)
-    _move(connection, now, row, states.THANKED, closed_at=now, popup_at=None, how="letter")
+    _move(connection, now, row, states.THANKED, closed_at=now, popup_at=None, how="letter", undo_state=None)
 
 
 def due_again(connection: Connection, now: datetime, thanks: int, popup_at: datetime) -> None:
-    """Owe the thanks as before: its letter was taken back, refused or dropped, and its text is kept."""
+    """Owe the thanks as before: its letter was taken back, refused or dropped, and its text is kept.
+
+    It is due from its next popup on at the latest, also where the letter was sent before its time.
+    """
     row = get(connection, thanks)
-    _move(connection, now, row, states.OWED, closed_at=None, popup_at=popup_at, how=None)
+    moments = {"nudge_at": min(row.nudge_at, popup_at), "popup_at": popup_at}
+    _move(connection, now, row, row.undo_state or states.OWED, undo_state=None, **moments)
 
 
 def take_back(connection: Connection, now: datetime, thanks: int, popup_at: datetime) -> str:

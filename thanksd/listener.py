@@ -67,15 +67,15 @@ class Listener:
                 answer = await self._answer(line)
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
-        except (TimeoutError, OSError, ValueError) as error:
+        except (TimeoutError, OSError, ValueError, RecursionError) as error:
             # The client went away, or spoke another language; it says so to its person.
             log.info("a request was dropped: %s", error)
         finally:
             writer.close()
 
     async def _answer(self, line: bytes) -> dict[str, Any]:
-        request = json.loads(line)
-        verb = str(request["verb"])
+        request = _read(line)
+        verb = request["verb"]
         if verb == "poke":
             self._changed("poke", {})
             return {"result": {}}
@@ -88,15 +88,37 @@ class Listener:
     async def _run(self, verb: str, request: dict[str, Any]) -> dict[str, Any]:
         try:
             _check_public(verb)
-            result = await self._call(verb, dict(request["params"]), str(request["tz"]))
+            result = await self._call(verb, request["params"], request["tz"])
         except ThanksdError as error:
             return {"error": to_plain(error)}
         except Exception:
             log.exception("the verb %s failed", verb)
             return {"error": to_plain(ThanksdError("Something went wrong in the daemon.", "See: thanksd log"))}
         self._changed(verb, result)
-        lines = await self._lines() if request["lines"] and verb in _LISTENING else []
-        return {"result": result, "lines": lines}
+        return {"result": result, "lines": await self._lines_for(verb) if request["lines"] else []}
+
+    async def _lines_for(self, verb: str) -> list[dict[str, Any]]:
+        # The verb is done: a ledger that is busy now must not make it look as if it had failed.
+        try:
+            return await self._lines() if verb in _LISTENING else []
+        except ThanksdError as error:
+            log.warning("%s %s", error.message, error.hint)
+            return []
+
+
+# What a request must have, and of which type; poke and status need the verb alone.
+_FIELDS = {"verb": str, "params": dict, "version": str, "config": str, "tz": str, "lines": bool}
+
+
+def _read(line: bytes) -> dict[str, Any]:
+    """Read a request. Raises ValueError for what is none."""
+    found = json.loads(line)
+    request: dict[str, Any] = found if isinstance(found, dict) else {}
+    wanted = {"verb": str} if request.get("verb") in ("poke", "status") else _FIELDS
+    missing = [name for name, kind in wanted.items() if not isinstance(request.get(name), kind)]
+    if missing:
+        raise ValueError(f"it has no {missing[0]}")
+    return request
 
 
 def _check_public(verb: str) -> None:

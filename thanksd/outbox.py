@@ -144,8 +144,10 @@ def settle(connection: Connection, now: datetime, held: Claim, result: Result) -
     """Write down what the attempt came to, and move the thanks with it; False where the claim was lost meanwhile."""
     mine = _is_held_by(held)
     if result.outcome == states.ACCEPTED:
-        # A worker that slept past its lease finds its letter held; a 2xx to this very attempt is still the answer.
-        late = and_(Letter.id == held.letter, Letter.state == states.HELD, Letter.attempts == held.number)
+        # A worker that slept past its lease finds its letter held, or queued again by a person; a 2xx to this very
+        # attempt is still the answer, and spares the recipient a second copy.
+        still = Letter.state.in_((states.HELD, states.QUEUED))
+        late = and_(Letter.id == held.letter, still, Letter.attempts == held.number)
         mine = or_(mine, late)
     values = _settled(now, held, result)
     changed = connection.execute(update(Letter).where(mine).values(owner="", lease_until=None, **values)).rowcount == 1
@@ -223,7 +225,7 @@ def recover(connection: Connection, now: datetime, is_surely_dead: Callable[[str
 
 def _free(connection: Connection, now: datetime, row: AnyRow) -> None:
     unknown = row.phase == states.DOT
-    after = {"state": states.HELD, "reason": "unknown"} if unknown else {"state": states.QUEUED}
+    after = {"state": states.HELD, "reason": "unknown"} if unknown else {"state": states.QUEUED, "reason": ""}
     query = update(Letter).where(Letter.id == row.id, Letter.attempts == row.attempts, Letter.state == states.SENDING)
     connection.execute(query.values(owner="", lease_until=None, **after))
     outcome = states.UNKNOWN if unknown else states.NOT_NOW

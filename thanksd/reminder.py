@@ -9,7 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from thanksd.channels import Button, Popup, popups
+from thanksd.addresses import display_safe
+from thanksd.channels import Button, Popup, Receipt, popups
 from thanksd.channels.desktop import Desktop
 from thanksd.channels.opener import open_terminal
 from thanksd.config import Config
@@ -19,7 +20,9 @@ from thanksd.errors import ThanksdError
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 # A window that Review opened calls `reviewing` at once; if nothing came by then, nothing opened.
 _OPENED_SECONDS = 5.0
-_OPENING = {"review": "review", "fix": "review", "resolve": "resolve"}
+# The command that a button opens, "fix" of a refused password apart.
+_OPENING = {"review": ["review"], "fix": ["review"], "resolve": ["resolve"]}
+_PASSWORD = ["credentials", "set"]
 
 Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
@@ -44,6 +47,12 @@ class Reminder:
         self._pause, self._try_again = _FIRST_PAUSE, 0.0
         self._opening: dict[int, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self.shows_again = True
+
+    async def connect(self) -> None:
+        """Connect to the session bus if popups are wanted and there is no connection: it may have come by now."""
+        if "desktop" in self._config().nudge.channels:
+            await self.desktop.ensure()
 
     async def stop(self) -> None:
         """Leave the bus; popups that stand stay, and lose their buttons until the next start shows them again."""
@@ -63,33 +72,39 @@ class Reminder:
         """Whether popups are shown at present, as far as is known."""
         return "desktop" in self._config().nudge.channels and self._try_again == 0.0
 
-    async def remind(self, channel: str, nudges: list[dict[str, Any]]) -> None:
-        """Show each nudge on the channel, and note its receipt."""
+    async def remind(self, channel: str, nudges: list[dict[str, Any]]) -> bool:
+        """Show each nudge on the channel, and note its receipt; False where the channel does not work."""
+        error = ""
         for nudge in nudges:
             if channel == "desktop":
-                await self._pop_up(nudge)
+                error = await self._pop_up(nudge, error)
             else:
-                print(nudge["line"], flush=True)  # noqa: T201  the terminal is this channel
+                print(display_safe(nudge["line"]), flush=True)  # noqa: T201  the terminal is this channel
                 await self._call("nudges_shown", {"ids": nudge["ids"]})
+        return not error
 
-    async def _pop_up(self, nudge: dict[str, Any]) -> None:
+    async def _pop_up(self, nudge: dict[str, Any], error: str) -> str:
+        """Show one popup, and give "" or why not; where one before it met an `error`, it is not tried at all."""
         plain = nudge["popup"]
         popup = Popup(**{**plain, "buttons": tuple(Button(*button) for button in plain["buttons"])})
-        await self.desktop.ensure()
-        receipt = await self.desktop.show(popup)
+        receipt = Receipt(shown=False, popup_id=0, server="", error=error)
+        if not error:
+            receipt = await self.desktop.show(popup)
         if not receipt.shown:
-            self._try_again = time.monotonic() + self._pause
-            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             log.info("no popup for thanks %s: %s", nudge["thanks"], receipt.error)
+            if not error:
+                self._try_again = time.monotonic() + self._pause
+                self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             await self._call("nudges_failed", {"ids": nudge["ids"], "error": receipt.error})
-            return
+            return receipt.error
         self._pause, self._try_again = _FIRST_PAUSE, 0.0
         self._servers[receipt.popup_id] = receipt.server
         ids = {"popup_id": receipt.popup_id, "server": receipt.server}
         await self._call("nudges_shown", {"ids": nudge["ids"], **ids})
+        return ""
 
     async def close(self, stale: list[list[Any]]) -> None:
-        """Close popups whose thanks was answered elsewhere."""
+        """Close popups that nobody needs any more, or whose buttons are dead."""
         for popup_id, server in stale:
             await self.desktop.close(popup_id, server)
 
@@ -108,12 +123,14 @@ class Reminder:
 
     def _server(self, appeared: bool) -> None:  # noqa: FBT001  the channel's signature
         """Show again what a new server knows nothing of; wait while there is none."""
-        if appeared:
-            self._pause, self._try_again = _FIRST_PAUSE, 0.0
+        if not appeared:
+            return
+        self._pause, self._try_again = _FIRST_PAUSE, 0.0
+        if self.shows_again:
             self._start(self._show_again())
 
     async def _show_again(self) -> None:
-        await self._call("show_again", {})
+        await self.close((await self._call("show_again", {}))["popups"])
         self._wake()
 
     async def _note(self, verb: str, params: dict[str, Any]) -> None:
@@ -127,7 +144,8 @@ class Reminder:
         server = self._servers.get(popup_id, "")
         done = await self._call("answer", {"popup_id": popup_id, "server": server, "key": key})
         if key in _OPENING:
-            await self._open(done["thanks"], key, token)
+            words = _PASSWORD if done["occasion"] == "password" else _OPENING[key]
+            await self._open(done["thanks"], words, token)
             return
         await self.desktop.close(popup_id, server)
         if key == "waive" and done["done"]:
@@ -140,17 +158,19 @@ class Reminder:
         if receipt.shown:
             self._undo[receipt.popup_id] = number
 
-    async def _open(self, thanks: list[int], key: str, token: str) -> None:
+    async def _open(self, thanks: list[int], words: list[str], token: str) -> None:
         """Open the user's terminal at these thanks, and say so where nothing opened."""
         if not thanks:
             return
         number = thanks[0]
         opened = self._opening.setdefault(number, asyncio.Event())
         opened.clear()
-        command = [*self._program, _OPENING[key], *map(str, thanks[: 1 if key == "resolve" else None])]
+        numbers = {"review": thanks, "resolve": [number]}.get(words[0], [])
+        # Told to the command: keys that were typed before its window came up are not meant for it.
+        command = ["env", "THANKSD_OPENED=popup", *self._program, *words, *map(str, numbers)]
         try:
             await open_terminal(self._config().nudge.terminal, command, token, self._environ)
-            if key != "resolve":
+            if words[0] == "review":
                 await asyncio.wait_for(opened.wait(), _OPENED_SECONDS)
         except (ThanksdError, TimeoutError) as error:
             log.warning("no terminal opened: %s", error)

@@ -10,7 +10,7 @@ from typing import Any
 
 from thanksd import config, paths, verbs
 from thanksd.database import open_store
-from thanksd.errors import ThanksdError, UsageError
+from thanksd.errors import ConfigError, ThanksdError, UsageError
 from thanksd.policy import known_zone
 from thanksd.verbs.context import Context
 
@@ -84,10 +84,13 @@ def now() -> datetime:
 def user_zone(setting: str, tz: str) -> str:
     """Give the user's zone: the setting, else TZ, else the system's; UTC where none is known.
 
-    Raises ThanksdError for a setting that names no zone; a TZ that names none (":posix" forms) is passed over.
+    Raises ConfigError for a setting that names no zone; a TZ that names none (":posix" forms) is passed over.
     """
     if setting:
-        return known_zone(setting)
+        try:
+            return known_zone(setting)
+        except UsageError as error:
+            raise ConfigError(f"The setting me.timezone is no zone. {error.message}", error.hint) from error
     for name in (tz.removeprefix(":"), _system_zone()):
         try:
             if name:

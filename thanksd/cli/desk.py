@@ -20,8 +20,10 @@ _QUIET, _QUIET_AFTER_POPUP = 0.3, 0.7
 class Desk:
     """One thanks on the screen. `top` is said about the thanks before, `below` about the key just pressed."""
 
-    def __init__(self, client: Client, keyboard: keys.Keyboard, one: dict[str, Any]) -> None:
-        self.one, self.place = one, (1, 1)
+    def __init__(self, client: Client, keyboard: keys.Keyboard, found: dict[str, Any]) -> None:
+        """Begin with what the verb `reviewing` found."""
+        self.one, self.place = found["thanks"][0], (1, 1)
+        self._zone, self._now = str(found["zone"]), str(found["now"])
         self.top: list[str] = []
         self.below: list[str] = []
         self._client, self._keyboard = client, keyboard
@@ -43,7 +45,7 @@ class Desk:
         """Prepare the letter, unless it lies there already. Raises what the verb `prepare` raises."""
         if not self._shown or template:
             self._shown = self._client.call("prepare", ref=self.ref, template=template)
-            self.one, self._offset = self._shown["thanks"][0], 0
+            self.one, self._now, self._offset = self._shown["thanks"][0], self._shown["now"], 0
 
     @property
     def ref(self) -> str:
@@ -118,8 +120,8 @@ class Desk:
         return screen.Sheet(
             thanks=self.one,
             prepared=self._shown.get("prepared", {}),
-            zone=self._shown.get("zone", "UTC"),
-            now=str(self._shown.get("now", self.one["due_by"])),
+            zone=self._zone,
+            now=self._now,
             place=self.place,
             size=(columns, 0 if keys.is_dumb() else lines),
             top=self.top,

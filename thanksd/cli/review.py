@@ -41,17 +41,17 @@ def review(context: click.Context, refs: tuple[str, ...]) -> int:
     if not found["thanks"]:
         say("Nobody is waiting for thanks.")
         return 0
-    return _Review(context, found["thanks"]).run()
+    return _Review(context, found).run()
 
 
 class _Review:
     """One run of the command: what is still to be shown, and what was done."""
 
-    def __init__(self, context: click.Context, found: list[_Thanks]) -> None:
+    def __init__(self, context: click.Context, found: dict[str, Any]) -> None:
         self._context, self._client = context, state_of(context).client
         self._keyboard = keys.Keyboard()
-        self._desk = Desk(self._client, self._keyboard, found[0])
-        self._todo, self._total = deque(found), len(found)
+        self._desk = Desk(self._client, self._keyboard, found)
+        self._todo, self._total = deque(found["thanks"]), len(found["thanks"])
         self._done: list[_Thanks] = []
         self._confirmed: dict[int, _Thanks] = {}
         self._refused: ConfigError | None = None
@@ -328,7 +328,8 @@ class _Review:
             return self._stay("There is no other wording for this. e edits it.")
         first = self._first_texts.setdefault(desk.ref, desk.draft)
         desk.prepare(template=following)
-        if following == first["template"] and desk.draft["body"] != first["body"]:
+        is_own = (desk.draft["subject"], desk.draft["body"]) != (first["subject"], first["body"])
+        if following == first["template"] and is_own:
             self._client.call("draft", ref=desk.ref, subject=first["subject"], body=first["body"])
             desk.forget()
         return self._stay(f"In the words of: {following}")

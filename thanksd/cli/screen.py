@@ -193,16 +193,23 @@ def blocks(prepared: dict[str, Any]) -> list[str]:
 
 def _findings(sheet: Sheet) -> list[Line]:
     width, prepared = sheet.size[0], sheet.prepared
-    last = max((at for at, one in enumerate(prepared["findings"]) if one["severity"] == "block"), default=-1)
-    lines = []
-    for at, one in enumerate(prepared["findings"]):
+    lines: list[Line] = []
+    for one in prepared["findings"]:
         colour = {"block": "red", "warn": "yellow"}.get(one["severity"], "")
-        keys = "  e edit   o send anyway (recorded)" if at == last else ""
-        text = f"{one['code']}: {one['message']}{keys}"
-        lines += [Line(part, colour) for part in _hung(f"{one['severity']}  ", text, width)]
+        lines += [Line(part, colour) for part in _hung(f"{one['severity']}  ", f"{one['code']}: {one['message']}", width)]
+        if one["severity"] == "block":
+            lines = _with_keys(lines, width)
     count = str(len(prepared["findings"])) if prepared["findings"] else "none"
     sha256 = f" sha256 {prepared['sha256'][:8]}" if prepared["sha256"] else ""
     return [*lines, *_said([f"Findings {count}. {len(prepared['body'].split())} words.{sha256}"], width)]
+
+
+def _with_keys(lines: list[Line], width: int) -> list[Line]:
+    """Add the keys against a block, on its line where they fit."""
+    keys, last = "  e edit   o send anyway (recorded)", lines[-1]
+    if cells(last.text + keys) <= width:
+        return [*lines[:-1], Line(last.text + keys, last.colour)]
+    return [*lines, Line(" " * 5 + keys)]
 
 
 def _leaves(sheet: Sheet) -> list[Line]:

@@ -13,6 +13,7 @@ from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Person, Thanks
 from thanksd.moments import from_iso, local, say_short
 from thanksd.verbs.context import Context
+from thanksd.verbs.sending import recover
 from thanksd.when import parse_delay
 
 REASON_LIMIT = 500
@@ -60,6 +61,7 @@ def undo(context: Context, ref: str = "") -> dict[str, Any]:
     Gives {"thanks": [...], "notes": [what was taken back]}. Raises UsageError once a letter left.
     """
     now = context.now
+    recover(context)
     with context.store.write() as connection:
         number = queries.find_ref(connection, ref, closed_too=True) if ref else _last_changed(connection)
         words = _take_back(connection, context, now, number)
@@ -80,7 +82,7 @@ def _take_back(connection: Connection, context: Context, now: datetime, number: 
     row = ledger.get(connection, number)
     name = connection.scalar(select(Person.name).where(Person.id == row.person_id)) or ""
     first = name.split()[0]
-    if row.state == states.CONFIRMED or (row.state == states.THANKED and row.how == "letter"):
+    if row.state == states.CONFIRMED or (row.state == states.THANKED and row.undo_state is None):
         _take_letter_back(connection, context, now, number, first)
         return f"Taken back: {first}'s letter. Your text is kept. {_owed_words(row.nudge_at, now, context.zone)}"
     before = row.undo_nudge_at or row.nudge_at

@@ -96,7 +96,8 @@ def _confirm_one(
     if not same or stored is None or row.state not in (states.OWED, states.SNOOZED):
         raise _changed(number)
     outbox.confirm(connection, now, stored, context.config.me.email, at)
-    # What a person confirmed is theirs: taken back or refused, it is the draft again, never rendered anew.
-    connection.execute(update(Draft).where(Draft.thanks_id == number).values(edited=True))
+    # What a person confirmed is theirs: taken back or refused, it is the draft again, never rendered anew. The letter
+    # after that is another one, with a Message-ID of its own.
+    connection.execute(update(Draft).where(Draft.thanks_id == number).values(edited=True, **writing.NOT_PREPARED))
     for code in overridden:
         journal.record(connection, now, number, "overridden", code=code)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, update
 from thanksd import journal, ledger, queries, states
 from thanksd.addresses import check_address
 from thanksd.errors import UsageError
-from thanksd.models import Meeting, Person
+from thanksd.models import Meeting, Person, Thanks
 from thanksd.rows import AnyRow
 from thanksd.verbs.adding import Given, first_moments, read_facts, read_when
 from thanksd.verbs.context import Context
@@ -56,7 +56,7 @@ def edit(
         ledger.change_person(connection, row.person_id, **{key: value for key, value in person.items() if value})
         _change_meeting(connection, context, now, row, given, when, after)
         _change_thanks(connection, now, row, given, via)
-        added = [_join(connection, now, row, other) for other in others]
+        added = [one for other in others if (one := _join(connection, now, row, other)) is not None]
         journal.record(connection, now, number, "edited")
         found = queries.thanks_by_id(connection, [number, *added], now)
     return {"thanks": found, "notes": [], "zone": context.zone}
@@ -94,6 +94,9 @@ def _change_meeting(
             due_by=due_by,
             popup_at=popup_at,
             outright=outright,
+            # A snooze of the old moments can't be taken back any more.
+            undo_state=None,
+            undo_nudge_at=None,
         )
 
 
@@ -111,8 +114,14 @@ def _change_thanks(connection: Connection, now: datetime, row: AnyRow, given: Gi
     ledger.forget_draft(connection, row.id)
 
 
-def _join(connection: Connection, now: datetime, row: AnyRow, other: str) -> int:
-    """Let somebody else have been at the same meeting, with the same moments and a detail of their own to come."""
+def _join(connection: Connection, now: datetime, row: AnyRow, other: str) -> int | None:
+    """Let somebody else have been at the same meeting, with the same moments and a detail of their own to come.
+
+    None where they are known to have been there.
+    """
     person = meet(connection, now, parse_who(other))
+    both = (Thanks.person_id == person.id) & (Thanks.meeting_id == row.meeting_id)
+    if connection.scalar(select(Thanks.id).where(both)) is not None:
+        return None
     owing = ledger.Owing(row.nudge_at, row.due_by, row.popup_at or row.nudge_at, row.outright, [], [], None, row.via_id)
     return ledger.owe(connection, now, person.id, row.meeting_id, owing)

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, outbox, states, timing
 from thanksd.config import Config
@@ -76,10 +77,13 @@ def _allowed(connection: Connection, context: Context, now: datetime, due: list[
 
 
 def _popups_today(connection: Connection, context: Context, now: datetime) -> int:
-    """Count the popups of today: a digest's nudges were shown at the same moment."""
+    """Count the popups of today: a digest's nudges were shown at the same moment. What was lost is shown again free."""
     midnight = wall(local(now, context.zone).date(), time(0), context.zone)
     query = select(func.count(func.distinct(Nudge.shown_at))).where(
-        Nudge.shown_at >= midnight, Nudge.channel == "desktop", Nudge.occasion == THANKS
+        Nudge.shown_at >= midnight,
+        Nudge.channel == "desktop",
+        Nudge.occasion == THANKS,
+        Nudge.withdrawn_at.is_(None),
     )
     return int(connection.scalar(query) or 0)
 
@@ -103,22 +107,29 @@ class _Old(NamedTuple):
 
 def _write(connection: Connection, now: datetime, group: list[Due], channel: str) -> tuple[list[Due], list[int], Any]:
     """Write the nudges' rows, before anything is shown; one that was tried and not shown is not doubled."""
-    ids, old = [], _Old(0, "")
+    ids = []
     for one in group:
         last = _last_nudge(connection, one.thanks)
-        if last is not None and last.popup_id and last.closed_at is None and len(group) == 1:
-            old = _Old(last.popup_id, last.server)
         if last is not None and last.shown_at is None and last.answered_at is None:
             connection.execute(update(Nudge).where(Nudge.id == last.id).values(attempted_at=now, channel=channel))
             ids.append(int(last.id))
             continue
         values = {"thanks_id": one.thanks, "occasion": one.occasion, "channel": channel, "due_at": one.popup_at}
         ids.append(add_row(connection, Nudge, attempted_at=now, **values))
-    return group, ids, old
+    return group, ids, _old_popup(connection, [one.thanks for one in group])
+
+
+def _old_popup(connection: Connection, thanks: list[int]) -> _Old:
+    """Give the newest popup still on the screen that speaks of these thanks and of no other that waits."""
+    query = select(Nudge.popup_id, Nudge.server, Nudge.thanks_id, Nudge.answered_at).where(_is_standing())
+    rows = connection.execute(query.order_by(Nudge.id.desc())).all()
+    others = {(row.popup_id, row.server) for row in rows if row.thanks_id not in thanks and row.answered_at is None}
+    mine = [_Old(row.popup_id, row.server) for row in rows if row.thanks_id in thanks]
+    return next((old for old in mine if old not in others), _Old(0, ""))
 
 
 def _last_nudge(connection: Connection, thanks: int) -> AnyRow | None:
-    columns = (Nudge.id, Nudge.shown_at, Nudge.answered_at, Nudge.closed_at, Nudge.popup_id, Nudge.server)
+    columns = (Nudge.id, Nudge.shown_at, Nudge.answered_at)
     query = select(*columns).where(Nudge.thanks_id == thanks).order_by(Nudge.id.desc()).limit(1)
     return connection.execute(query).one_or_none()
 
@@ -129,21 +140,30 @@ def nudges_shown(
     """Note the channel's receipt: these nudges were seen to be shown. The next ones follow by the cadence."""
     now = context.now
     with context.store.write() as connection:
+        replaced = and_(_is_standing(), _is_popup(popup_id, server), Nudge.id.not_in(ids))
+        connection.execute(update(Nudge).where(replaced).values(closed_at=now))
         for number in ids:
             shown = (
                 update(Nudge)
                 .where(Nudge.id == number, Nudge.shown_at.is_(None))
-                .returning(Nudge.thanks_id, Nudge.channel)
+                .returning(Nudge.thanks_id, Nudge.channel, Nudge.answered_at)
             )
             row = connection.execute(shown.values(shown_at=now, popup_id=popup_id, server=server or None)).one_or_none()
-            if row is not None:
+            if row is None:
+                continue
+            journal.record(connection, now, row.thanks_id, "nudged", channel=row.channel)
+            # Answered while it was on its way to the screen: the answer has set the next moment.
+            if row.answered_at is None:
                 _plan_next(connection, context, now, row.thanks_id)
-                journal.record(connection, now, row.thanks_id, "nudged", channel=row.channel)
     return {"nudges": len(ids)}
 
 
+def _is_popup(popup_id: int | None, server: str) -> ColumnElement[bool]:
+    return and_(Nudge.popup_id == popup_id, Nudge.server == server)
+
+
 def _plan_next(connection: Connection, context: Context, now: datetime, thanks: int) -> None:
-    """Set the popup after this one; none where the thanks was answered while this one was on its way."""
+    """Set the popup after this one; none where no popup is wanted any more."""
     row = ledger.get(connection, thanks)
     if row.popup_at is None:
         return
@@ -164,18 +184,20 @@ def nudges_failed(context: Context, ids: Sequence[int], error: str) -> dict[str,
     now = context.now
     with context.store.write() as connection:
         for number in ids:
-            query = update(Nudge).where(Nudge.id == number).values(error=error).returning(Nudge.thanks_id)
-            thanks = connection.execute(query).scalar_one()
-            waiting = update(Thanks).where(Thanks.id == thanks, Thanks.popup_at.is_not(None))
-            connection.execute(waiting.values(popup_at=now))
+            query = update(Nudge).where(Nudge.id == number).values(error=error)
+            row = connection.execute(query.returning(Nudge.thanks_id, Nudge.answered_at)).one_or_none()
+            # One that was answered meanwhile waits for another moment now.
+            if row is not None and row.answered_at is None:
+                waiting = and_(Thanks.id == row.thanks_id, Thanks.popup_at.is_not(None))
+                connection.execute(update(Thanks).where(waiting).values(popup_at=now))
     return {"nudges": len(ids)}
 
 
 def nudges_closed(context: Context, popup_id: int, server: str) -> dict[str, Any]:
     """Note that a popup was closed: shown, not answered."""
     with context.store.write() as connection:
-        which = and_(_is_standing(), Nudge.popup_id == popup_id, Nudge.server == server)
-        done = connection.execute(update(Nudge).where(which).values(closed_at=context.now))
+        which = update(Nudge).where(_is_standing(), _is_popup(popup_id, server))
+        done = connection.execute(which.values(closed_at=context.now))
     return {"nudges": done.rowcount}
 
 
@@ -184,43 +206,68 @@ def _is_standing() -> ColumnElement[bool]:
 
 
 def show_again(context: Context) -> dict[str, Any]:
-    """Make the nudges due again whose popups lost their buttons: their server or this daemon was restarted."""
+    """Make the nudges due again whose popups lost their buttons: their server or this daemon was restarted.
+
+    Gives {"popups": [[id, server]]}: those may still be on the screen, and are dead.
+    """
     now = context.now
-    lost = and_(_is_standing(), Nudge.answered_at.is_(None), Nudge.shown_at.is_not(None))
     with context.store.write() as connection:
-        query = update(Nudge).where(lost).values(withdrawn_at=now).returning(Nudge.thanks_id)
-        thanks = set(connection.scalars(query))
+        query = update(Nudge).where(_is_standing()).values(withdrawn_at=now)
+        lost = connection.execute(
+            query.returning(Nudge.thanks_id, Nudge.popup_id, Nudge.server, Nudge.answered_at)
+        ).all()
+        thanks = {row.thanks_id for row in lost if row.answered_at is None}
         waiting = and_(Thanks.id.in_(thanks), Thanks.popup_at.is_not(None))
         connection.execute(update(Thanks).where(waiting).values(popup_at=now))
-    return {"thanks": len(thanks)}
+    return {"popups": [list(one) for one in {(row.popup_id, row.server) for row in lost}]}
 
 
 def answered_popups(context: Context) -> dict[str, Any]:
-    """Give the popups that still stand while their thanks was answered elsewhere, and note them as closed."""
-    stale = and_(_is_standing(), Nudge.answered_at.is_not(None))
+    """Give the popups that nobody needs any more, and note them as closed.
+
+    All their thanks were answered elsewhere, or have a newer popup: a digest stays while one of its thanks waits.
+    """
+    newer = aliased(Nudge)
+    has_newer = select(newer.id).where(
+        newer.thanks_id == Nudge.thanks_id, newer.id > Nudge.id, newer.popup_id.is_not(None)
+    )
+    is_settled = or_(Nudge.answered_at.is_not(None), has_newer.exists())
+    query = select(Nudge.popup_id, Nudge.server, is_settled.label("is_settled"))
     with context.store.read() as connection:
-        rows = connection.execute(select(Nudge.popup_id, Nudge.server).where(stale).distinct()).all()
-    if rows:
+        rows = connection.execute(query.where(_is_standing())).all()
+    needed = {(row.popup_id, row.server) for row in rows if not row.is_settled}
+    stale = {(row.popup_id, row.server) for row in rows} - needed
+    if stale:
         with context.store.write() as connection:
-            connection.execute(update(Nudge).where(stale).values(closed_at=context.now))
-    return {"popups": [[row.popup_id, row.server] for row in rows]}
+            for popup_id, server in stale:
+                gone = update(Nudge).where(_is_standing(), _is_popup(popup_id, server))
+                connection.execute(gone.values(closed_at=context.now))
+    return {"popups": [list(one) for one in stale]}
 
 
 def answer(context: Context, popup_id: int, server: str, key: str) -> dict[str, Any]:
     """Do what a pressed button says: later, waive and undo answer; review, resolve and fix only open something.
 
-    A button pressed twice does nothing more. Gives {"thanks": [numbers], "names": [...], "done": bool}.
+    A button pressed twice does nothing more. Gives {"thanks": [numbers], "names": [...], "occasion", "done": bool}.
     """
     now = context.now
     with context.store.write() as connection:
-        which = and_(Nudge.popup_id == popup_id, Nudge.server == server)
-        rows = connection.execute(select(Nudge.thanks_id, Nudge.answered_at).where(which)).all()
+        rows = _on_popup(connection, popup_id, server)
         numbers = sorted({row.thanks_id for row in rows})
         names = occasions.names(connection, numbers)
         waiting = [row.thanks_id for row in rows if row.answered_at is None]
         for number in waiting:
             _act(connection, context, now, number, key)
-    return {"thanks": numbers, "names": names, "done": bool(waiting)}
+    occasion = rows[0].occasion if rows else ""
+    return {"thanks": numbers, "names": names, "occasion": occasion, "done": bool(waiting)}
+
+
+def _on_popup(connection: Connection, popup_id: int, server: str) -> list[AnyRow]:
+    """Give the nudges that a popup speaks of now: one that replaced another has its id."""
+    query = select(Nudge.thanks_id, Nudge.answered_at, Nudge.occasion, Nudge.shown_at)
+    shown = query.where(_is_popup(popup_id, server), Nudge.withdrawn_at.is_(None))
+    rows = connection.execute(shown.order_by(Nudge.shown_at.desc())).all()
+    return [row for row in rows if row.shown_at == rows[0].shown_at]
 
 
 def _act(connection: Connection, context: Context, now: datetime, number: int, key: str) -> None:

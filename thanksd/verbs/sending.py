@@ -100,6 +100,7 @@ def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
     now = context.now
     if how not in ("sent", "resend", "discard"):
         raise UsageError("Say what became of it.", "One of --sent, --resend, --discard.")
+    recover(context)
     with context.store.write() as connection:
         number = queries.find_ref(connection, ref, closed_too=True)
         letter = outbox.live_letter(connection, number)

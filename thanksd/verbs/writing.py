@@ -25,6 +25,9 @@ from thanksd.when import parse_when
 BODY_LIMIT = 20_000
 SUBJECT_LIMIT = 200
 
+# A draft's columns of the letter that was shown for confirming, where there is none.
+NOT_PREPARED = {column.key: None for column in Draft.__table__.columns if column.key.startswith("prepared_")}
+
 
 class Note(NamedTuple):
     """A draft as it stands now, with everything that was known when it was looked at."""
@@ -126,16 +129,21 @@ def stored_draft(connection: Connection, number: int) -> AnyRow | None:
 
 def keep(context: Context, note: Note, **prepared: object) -> None:
     """Store a draft's text, and with it what was prepared of that very text (nothing, where it only was edited)."""
-    nothing = {column.key: None for column in Draft.__table__.columns if column.key.startswith("prepared_")}
     values = {"subject": note.subject, "body": note.body, "template": note.template, "edited": note.edited}
-    values |= nothing | prepared
+    values |= NOT_PREPARED | prepared
     number = note.item["id"]
     with context.store.write() as connection:
         state = connection.scalar(select(Thanks.state).where(Thanks.id == number))
         if state not in (states.OWED, states.SNOOZED):
             raise UsageError(f"Thanks {number} is {state} meanwhile. Nothing was changed.", f"thanksd show {number}")
-        if stored_draft(connection, number) is None:
+        stored = stored_draft(connection, number)
+        if stored is None:
             connection.execute(insert(Draft).values(thanks_id=number, **values))
+        elif prepared and stored.edited and (stored.subject, stored.body) != (note.subject, note.body):
+            # Somebody's hand was on it while this letter was being built.
+            raise UsageError(
+                f"The draft of thanks {number} was changed meanwhile.", f"Look again: thanksd review {number}"
+            )
         else:
             connection.execute(update(Draft).where(Draft.thanks_id == number).values(**values))
 
