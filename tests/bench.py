@@ -209,7 +209,7 @@ def flat(folder: Path, runs: int, large: int) -> None:
     big, small = Place(folder / "big"), Place(folder / "small")
     big.fill(large, 1000)
     small.fill(1000, 1000)
-    for name, command in (("list", lambda place: [str(PROGRAM)]), ("add", Place.add)):
+    for name, command in (("list", lambda _: [str(PROGRAM)]), ("add", Place.add)):
         ratio(
             f"flat: {name}, {large:,} stored / 1,000 stored",
             1.2,
@@ -228,7 +228,7 @@ def flat(folder: Path, runs: int, large: int) -> None:
         )
 
 
-def passes(place: Place, pid: int, count: int = 20) -> float:
+def passes(place: Place, pid: int, count: int = 5) -> float:
     """Give the CPU seconds of some passes of a running daemon, each asked for by a poke and waited for."""
     before = _cpu_of(pid)
     for _ in range(count):

@@ -196,6 +196,8 @@ class ScriptedServer:
             match message.header.fields.get(HeaderFields.member):
                 case "GetCapabilities":
                     await connection.send(new_method_return(message, "as", (self._capabilities,)))
+                case "GetServerInformation":
+                    await connection.send(new_method_return(message, "ssss", ("scripted", "tests", "1", "1.2")))
                 case "Notify":
                     await self._show(connection, message)
                 case "CloseNotification":

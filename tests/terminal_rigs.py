@@ -106,7 +106,7 @@ class Terminal:
 
     def _is_asking(self) -> bool:
         # Where the cursor stands: letters may have a line that looks like a prompt. And drawn since the last answer.
-        if b"\n" not in self.raw[self._answered :]:
+        if self._answered and b"\n" not in self.raw[self._answered :]:
             return False
         last = self._screen.display[self._screen.cursor.y][: self._screen.cursor.x]
         return last.endswith(("> ", "Key: ", ") ", "] ", "? "))

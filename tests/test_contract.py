@@ -301,7 +301,7 @@ def test_an_empty_list_is_no_error(ledger: Path) -> None:
         (("show", "nobody"), 1),
         (("owed", "--state", "late"), 2),
         (("snooze", "1", "-1h"), 2),
-        (("send", "1"), 78),
+        (("send", "1", "--at", "yesterday 9:00"), 2),
         (("credentials", "test"), 78),
         (("resolve", "1", "--sent"), 2),
         (("people", "forget", "ada"), 1),
@@ -332,6 +332,15 @@ def test_a_blocked_draft_is_no_error_and_sending_it_is(ledger: Path, maildir: Pa
     assert any(code in done.err for code in blocks)
     assert not maildir.exists()
     assert ledger.exists()
+
+
+def test_without_a_mail_account_the_letter_is_shown_and_not_sent(ada: Path) -> None:
+    done = thanksd("send", "1", "--yes")
+    assert (done.code, done.out) == (78, "")
+    assert "Dear Ada," in done.err
+    assert done.err.endswith("Not sent: no mail account is set up.\nSet one up: thanksd help account\n")
+    assert thanksd("owed", "--json").json["thanks"][0]["letter"] is None
+    assert ada.exists()
 
 
 def test_a_letter_is_not_sent_without_a_word_where_nobody_can_be_asked(ada: Path, maildir: Path) -> None:

@@ -109,6 +109,7 @@ def test_markup_is_escaped_only_where_the_server_reads_it() -> None:
 
 
 def test_the_default_action_is_the_first_button() -> None:
+    assert sayable(ADA, ["actions", popups.DRAWS_DEFAULT]).actions[:2] == ["review", "Review"]
     actions = sayable(ADA, ["actions"]).actions
     assert actions == ["default", "Review", "review", "Review", "later", "Later", "waive", "Not needed"]
 

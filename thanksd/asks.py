@@ -51,7 +51,8 @@ _PATTERNS = (
     r"(?:may|could|can|might) (?:i|we) <SOFT>(?:ask|get|have|set up|schedule|visit|join|apply|shadow|meet|talk|call)\b",
     r"(?:do|ask|asking)(?: me| you)?(?: for)? a (?:\w+ )?favou?r",
     r"a favou?r to ask",
-    r"would it be possible|(?:is it|might it be) possible (?:to|for)\b|is there any chance|any chance (?:of|you|that you)\b",
+    r"would it be possible|(?:is it|might it be) possible (?:to|for)\b",
+    r"is there any chance|any chance (?:of|you|that you)\b",
     r"(?:attached|enclosed)(?: \w+){0,4} my <CV>|my <CV> is (?:attached|enclosed)",
     r"(?:pass|forward|send)(?: on)? my <CV>",
 )

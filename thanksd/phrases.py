@@ -27,7 +27,7 @@ _AUXILIARIES = _set("is are was were am has have had do does did can could will 
 _PAST = _set(
     "made said showed gave told kept left went came took knew saw got brought thought taught felt found built wrote"
     " drew ran began spoke lent sent won lost held led let put paid sold stood understood grew met makes says shows"
-    " gives helps means works tells keeps needs wants feels"
+    " agreed freed gives helps means works tells keeps needs wants feels"
 )
 # First words after which "about" would be wrong.
 _NO_OBJECT = _set(
@@ -101,7 +101,10 @@ def _form_of_noun(words: list[str], *, ends: bool) -> str:
 
 
 def _may_be_verb(word: str) -> bool:
-    return word in _AUXILIARIES or word in _PAST or (word.endswith("ed") and "-" not in word)
+    if word in _AUXILIARIES or word in _PAST:
+        return True
+    # "helped", but neither "red", "speed" nor "fixed-size".
+    return word.endswith("ed") and len(word) > len("red") and not word.endswith("eed") and "-" not in word
 
 
 def _embedded(texts: list[str]) -> str:

@@ -33,7 +33,7 @@ from jeepney.auth import BEGIN, Authenticator  # type: ignore[import-untyped]  #
 from jeepney.bus import get_connectable_addresses  # type: ignore[import-untyped]  # as above
 
 from thanksd.channels import Popup, Receipt
-from thanksd.channels.popups import sayable
+from thanksd.channels.popups import DRAWS_DEFAULT, sayable
 from thanksd.errors import UnavailableError
 
 LIMIT = 5.0  # seconds for any one exchange with the bus or the server; D-Bus alone would wait 25 and more
@@ -48,6 +48,10 @@ _MATCHES = (
     f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{_NAME}'",
 )
 _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
+
+
+# These draw the default action as a button of its own, where others bind it to a click on the popup.
+_DRAWS_DEFAULT = ("Xfce Notify Daemon",)
 
 
 class Desktop:
@@ -142,6 +146,9 @@ class Desktop:
         server = self._owner or await _owner_of_name(wire) or await self._activate(wire)
         # Asked each time, not kept: a server that hangs is found out here, before a popup can pile up in its queue.
         (capabilities,) = await wire.call(_at(server), "GetCapabilities")
+        program, *_ = await wire.call(_at(server), "GetServerInformation")
+        if program in _DRAWS_DEFAULT:
+            capabilities = [*capabilities, DRAWS_DEFAULT]
         return Receipt(
             shown=True, popup_id=await self._notify(wire, server, popup, capabilities), server=server, error=""
         )

@@ -19,6 +19,9 @@ _LATER = Button("later", "Later")
 _WAIVE = Button("waive", "Not needed")
 _READY = " Draft is ready."
 
+# Not of the specification: our word for a server that makes a button of the default action.
+DRAWS_DEFAULT = "x-thanksd-draws-default"
+
 # Zero-width (non-)joiners are format characters too, but Persian, Indic scripts and emoji are wrong without them.
 _JOINERS = "\u200c\u200d"
 # Controls, line and paragraph separators part words; lone surrogates (D-Bus refuses them) and format characters don't.
@@ -127,15 +130,18 @@ def sayable(popup: Popup, capabilities: Collection[str]) -> Sayable:
     body = "\n".join(row for row in rows if row)
     if "body-markup" in capabilities:
         body = body.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return Sayable(clean(popup.title), body, _actions(popup.buttons) if "actions" in capabilities else [])
+    return Sayable(clean(popup.title), body, _actions(popup.buttons, capabilities))
 
 
-def _actions(buttons: tuple[Button, ...]) -> list[str]:
-    """Put a `default` action before the buttons: without it they do nothing in dunst where dmenu is missing."""
-    if not buttons:
+def _actions(buttons: tuple[Button, ...], capabilities: Collection[str]) -> list[str]:
+    """Put a `default` action before the buttons: without it they do nothing in dunst where dmenu is missing.
+
+    A server that would draw it as one more button gets none.
+    """
+    if not buttons or "actions" not in capabilities:
         return []
-    default = Button("default", buttons[0].label)
-    return [word for button in (default, *buttons) for word in button]
+    default = () if DRAWS_DEFAULT in capabilities else (Button("default", buttons[0].label),)
+    return [word for button in (*default, *buttons) for word in button]
 
 
 def clean(text: str) -> str:

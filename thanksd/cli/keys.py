@@ -6,6 +6,7 @@ anything. Needs a terminal on stdin and stdout.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -70,9 +71,10 @@ def raw_terminal() -> Iterator[None]:
         _put("" if is_dumb() else "\x1b[?2004h")
         yield
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
-        if not is_dumb():
-            _put("\x1b[?2004l")
+        # A window that is gone has no mode to be put back, and must not hide why we leave.
+        with contextlib.suppress(termios.error, OSError):
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+            _put("" if is_dumb() else "\x1b[?2004l")
 
 
 def _disable_suspending(fd: int) -> None:

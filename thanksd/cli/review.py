@@ -85,20 +85,28 @@ class _Review:
         with self._keyboard:
             try:
                 has_quit = self._go_through() is _Step.QUIT
-            except (KeyboardInterrupt, ThanksdError) as error:
+                code = self._let_go(has_quit=has_quit)
+            except (KeyboardInterrupt, OSError) as error:
+                # OSError: the window was closed, and what was to be printed there failed first.
                 self._abandon()
-                if isinstance(error, ThanksdError):
-                    raise
                 raise click.Abort from error
-            return self._end(has_quit=has_quit)
+        if self._done or not has_quit:
+            self._sum_up()
+        if self._refused:
+            raise self._refused
+        return code
 
     def _go_through(self) -> _Step:
         step = _Step.NEXT
         while self._todo and step is not _Step.QUIT:
             one = self._todo.popleft()
             self._desk.lay(one, (self._total - len(self._todo), self._total))
-            while (step := self._step()) is _Step.STAY:
-                pass
+            try:
+                while (step := self._step()) is _Step.STAY:
+                    pass
+            except ThanksdError:
+                self._abandon()
+                raise
         return step
 
     def _step(self) -> _Step:
@@ -127,23 +135,18 @@ class _Review:
             for line in words:
                 note(line)
 
-    def _end(self, *, has_quit: bool) -> int:
-        click.echo()
-        if self._at_end:
-            say(self._at_end)
-        code = self._let_go(has_quit=has_quit)
-        if self._done or not has_quit:
-            states = [self._client.call("show", ref=str(one["id"]))["thanks"][0]["state"] for one in self._done]
-            thanked = sum(state in ("thanked", "confirmed") for state in states)
-            say(f"{thanked} thanked. {month_words(self._client.call('summary'))}")
-        if self._refused:
-            raise self._refused
-        return code
+    def _sum_up(self) -> None:
+        states = [self._client.call("show", ref=str(one["id"]))["thanks"][0]["state"] for one in self._done]
+        thanked = sum(state in ("thanked", "confirmed") for state in states)
+        say(f"{thanked} thanked. {month_words(self._client.call('summary'))}")
 
     def _let_go(self, *, has_quit: bool) -> int:
         """Send the confirmed letters, or watch the daemon hold them; gives the exit code."""
         from thanksd.cli import leaving  # noqa: PLC0415  only where a letter was confirmed
 
+        click.echo()
+        if self._at_end:
+            say(self._at_end)
         letters = list(self._confirmed.values())
         if letters and not self._client.daemon:
             return leaving.wait_and_send(self._context, letters)

@@ -26,6 +26,7 @@ from thanksd.verbs.occasions import PASSWORD, THANKS, Due
 # How long a claimed nudge may take to be shown before it is due again: a channel's own limit is 5 seconds.
 _CLAIM = timedelta(minutes=1)
 _A_DAY = 3
+_A_NIGHT = timedelta(days=1)
 _DIGEST = 3
 _MORNING = time(9)
 
@@ -63,17 +64,25 @@ def _allowed(connection: Connection, context: Context, now: datetime, due: list[
     """
     free = due if channel == "terminal" else [one for one in due if one.outright or one.occasion != THANKS]
     rest = [one for one in due if one not in free]
-    moment = timing.after_quiet(now, context.zone, _quiet(context.config), weekdays_only=_weekdays(context.config))
-    if rest and moment <= now and _popups_today(connection, context, now) >= _A_DAY:
-        tomorrow = wall(local(now, context.zone).date() + timedelta(days=1), _MORNING, context.zone)
-        moment = timing.after_quiet(
-            tomorrow, context.zone, _quiet(context.config), weekdays_only=_weekdays(context.config)
-        )
-    if moment <= now:
-        return due
+    moment = _out_of_quiet(context, now)
+    if rest and moment <= now:
+        room = _room_today(connection, context, now, due)
+        free, rest = free + rest[:room], rest[room:]
+        moment = _out_of_quiet(context, wall(local(now, context.zone).date() + _A_NIGHT, _MORNING, context.zone))
     for one in rest:
         ledger.set_popup(connection, one.thanks, moment)
-    return free
+    return [one for one in due if one in free]
+
+
+def _out_of_quiet(context: Context, moment: datetime) -> datetime:
+    return timing.after_quiet(moment, context.zone, _quiet(context.config), weekdays_only=_weekdays(context.config))
+
+
+def _room_today(connection: Connection, context: Context, now: datetime, due: list[Due]) -> int:
+    """Say how many thanks may still pop up today; a digest is one popup for all of them."""
+    room = max(_A_DAY - _popups_today(connection, context, now), 0)
+    together = sum(one.occasion == THANKS for one in due) >= _DIGEST
+    return len(due) if room and together else room
 
 
 def _popups_today(connection: Connection, context: Context, now: datetime) -> int:

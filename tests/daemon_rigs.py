@@ -1,0 +1,206 @@
+"""The real `thanksd run` as a process of its own, its ledger looked into, and a world with a clock of ours."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cli_rigs import config_file, configure, store_file
+
+from thanksd import config, paths, verbs
+from thanksd.client import Client
+from thanksd.database import open_store
+from thanksd.verbs.context import Context
+
+SCRIPT = str(Path(sys.executable).parent / "thanksd")
+DEADLINE = 20.0
+
+
+def wait_for(happened: Callable[[], Any], seconds: float = DEADLINE) -> Any:
+    """Wait until something happened, and give what it came to; or fail."""
+    end = time.monotonic() + seconds
+    while not (found := happened()):
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+def store_url() -> str:
+    return paths.store_url(str(store_file()))
+
+
+def client(*, lines_wanted: bool = False) -> Client:
+    """A client as the command line makes one."""
+    return Client(store_url(), str(config_file()), lines_wanted=lines_wanted)
+
+
+def socket_path() -> Path:
+    return paths.socket_file(store_url())
+
+
+class Daemon:
+    """A running daemon."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process, self._log = process, log
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
+    def kill(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end, and give its exit code."""
+        self.kill(number)
+        return self.process.wait(DEADLINE)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop it as a hung machine would."""
+        self.kill(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.kill(signal.SIGCONT)
+
+
+@contextmanager
+def daemon(*arguments: str, environ: Mapping[str, str] | None = None, ready: bool = True) -> Iterator[Daemon]:
+    """Run the daemon until the block ends; with `ready` it answers on its socket when the block begins."""
+    log = Path(os.environ["HOME"]) / f"daemon-{time.monotonic_ns()}.log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", SCRIPT, "run", *arguments],
+            env={**os.environ, **(environ or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
+    running = Daemon(process, log)
+    try:
+        if ready:
+            wait_for(lambda: process.poll() is not None or answers())
+            assert process.poll() is None, running.log
+        yield running
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGCONT)
+            process.terminate()
+        try:
+            process.wait(DEADLINE)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def answers() -> bool:
+    """Say whether a daemon answers on the socket."""
+    return client().ask_status() is not None
+
+
+def query(statement: str, *values: object) -> list[tuple[Any, ...]]:
+    """Look into the ledger."""
+    connection = sqlite3.connect(f"file:{store_file()}?mode=ro", uri=True, timeout=5)
+    try:
+        return connection.execute(statement, values).fetchall()
+    finally:
+        connection.close()
+
+
+def value(statement: str, *values: object) -> Any:
+    """Give one value of the ledger."""
+    return query(statement, *values)[0][0]
+
+
+SETTINGS = """\
+[me]
+name = "Sam Lee"
+email = "sam.lee@example.org"
+timezone = "Europe/Berlin"
+[transport]
+kind = "maildir"
+[transport.maildir]
+path = "{mail}"
+[nudge]
+channels = {channels}
+quiet_hours = "{quiet}"
+terminal = "{terminal}"
+[send]
+undo = "{undo}"
+"""
+
+
+def settings(
+    *, channels: str = '["desktop", "terminal"]', quiet: str = "", terminal: str = "auto", undo: str = "0s"
+) -> Path:
+    """Write a config with a Maildir, and give that folder."""
+    mail = Path(os.environ["HOME"]) / "mail"
+    configure(SETTINGS.format(mail=mail, channels=channels, quiet=quiet, terminal=terminal, undo=undo))
+    return mail
+
+
+class Ledger:
+    """The verbs, called at a moment of ours: Wednesday 12 March 2025, 10:00 in Berlin, and on."""
+
+    def __init__(self, url: str, **nudge: Any) -> None:
+        self.now = datetime(2025, 3, 12, 9, tzinfo=UTC)
+        self.store = open_store(url)
+        self._config = config.Config(
+            me=config.Me(name="Sam Lee", email="sam@example.org"),
+            transport=config.Transport(kind="maildir", maildir=config.Maildir(path="/nowhere")),
+            nudge=config.Nudge(**nudge),
+        )
+
+    def call(self, verb: str, **params: Any) -> dict[str, Any]:
+        context = Context(
+            store=self.store,
+            config=self._config,
+            templates=Path("/nowhere"),
+            zone="Europe/Berlin",
+            clock=lambda: self.now,
+        )
+        return verbs.call(verb, context, params)
+
+    def add(self, name: str, **params: Any) -> int:
+        params = {"kind": "coffee", "after": "1s", "details": ["why you left Rust"]} | params
+        found = self.call("add", who=name, **params)
+        return int(found["thanks"][0]["id"])
+
+    def later(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+    def due(self, channel: str = "desktop") -> list[dict[str, Any]]:
+        """Claim what is due."""
+        found: list[dict[str, Any]] = self.call("due_nudges", channel=channel)["nudges"]
+        return found
+
+    def show(self, popup_id: int, server: str = ":1.1") -> list[dict[str, Any]]:
+        """Show what is due, in popups numbered from `popup_id`."""
+        found = self.due()
+        for number, nudge in enumerate(found, popup_id):
+            self.call("nudges_shown", ids=nudge["ids"], popup_id=number, server=server)
+        return found
+
+    def state(self, thanks: int) -> str:
+        return str(self.call("show", ref=str(thanks))["thanks"][0]["state"])
+
+    def popup_at(self, thanks: int) -> datetime:
+        """Give when the next popup may come, on the clock of Berlin is +1 h in winter."""
+        with self.store.read() as connection:
+            row = connection.exec_driver_sql("SELECT popup_at FROM thanks WHERE id = ?", (thanks,)).scalar_one()
+        return datetime.fromisoformat(str(row)).replace(tzinfo=UTC)
