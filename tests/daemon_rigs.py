@@ -7,10 +7,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +156,21 @@ def settings(
     return mail
 
 
+@cache
+def _empty_ledger() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "t.db"
+        open_store(f"sqlite:///{file}").close()
+        return file.read_bytes()
+
+
 class Ledger:
     """The verbs, called at a moment of ours: Wednesday 12 March 2025, 10:00 in Berlin, and on."""
 
-    def __init__(self, url: str, **nudge: Any) -> None:
+    def __init__(self, file: Path, **nudge: Any) -> None:
         self.now = datetime(2025, 3, 12, 9, tzinfo=UTC)
-        self.store = open_store(url)
+        file.write_bytes(_empty_ledger())
+        self.store = open_store(f"sqlite:///{file}")
         self._config = config.Config(
             me=config.Me(name="Sam Lee", email="sam@example.org"),
             transport=config.Transport(kind="maildir", maildir=config.Maildir(path="/nowhere")),
@@ -200,7 +211,7 @@ class Ledger:
         return str(self.call("show", ref=str(thanks))["thanks"][0]["state"])
 
     def popup_at(self, thanks: int) -> datetime:
-        """Give when the next popup may come, on the clock of Berlin is +1 h in winter."""
+        """Give when the next popup may come."""
         with self.store.read() as connection:
             row = connection.exec_driver_sql("SELECT popup_at FROM thanks WHERE id = ?", (thanks,)).scalar_one()
         return datetime.fromisoformat(str(row)).replace(tzinfo=UTC)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -85,12 +86,10 @@ class Desk:
 
     def set(self, **parts_of_context: Any) -> None:
         """Change what the verbs are given: config, stopping, secret."""
-        from dataclasses import replace  # noqa: PLC0415  beside the only call
-
         self.context = replace(self.context, **parts_of_context)
 
     def add(self, name: str = "Ada Lovelace", **facts: object) -> int:
-        given = {"email": f"{name.split()[0].lower()}@example.com", "kind": "coffee", "details": ["why you left Rust"]}
+        given = {"email": f"{name.split(maxsplit=1)[0].lower()}@example.com", "kind": "coffee", "details": ["why you left Rust"]}
         number: int = self("add", who=name, **(given | facts))["thanks"][0]["id"]
         return number
 

@@ -244,15 +244,19 @@ def last_kind(connection: Connection) -> str | None:
 
 
 def counts_since(connection: Connection, moment: datetime) -> tuple[int, int, int]:
-    """Give how many were met since `moment`, how many of those were thanked, and how many of them in time."""
+    """Give how many were met since `moment`, how many of those were thanked, and how many of them in time.
+
+    A confirmed letter counts: its owner has done what is theirs to do.
+    """
+    thanked = Thanks.state.in_((states.THANKED, states.CONFIRMED))
     query = (
         select(
             func.count(),
-            func.count().filter(Thanks.state == states.THANKED),
-            func.count().filter(and_(Thanks.state == states.THANKED, Thanks.closed_at <= Thanks.due_by)),
+            func.count().filter(thanked),
+            func.count().filter(and_(thanked, func.coalesce(Thanks.closed_at, Thanks.changed_at) <= Thanks.due_by)),
         )
         .select_from(Thanks)
         .where(Thanks.changed_at >= moment, Thanks.created_at >= moment)
     )
-    met, thanked, in_time = connection.execute(query).one()
-    return met, thanked, in_time
+    met, done, in_time = connection.execute(query).one()
+    return met, done, in_time

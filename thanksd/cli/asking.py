@@ -91,7 +91,9 @@ class _Form:
         return len(same) != 1
 
     def _ask_kind(self, old: str) -> str:
-        say("Kind: " + "  ".join(f"{digit} {kind}" for digit, kind in _DIGITS.items()))
+        choices = [f"{digit} {kind}" for digit, kind in _DIGITS.items()]
+        for head, row in (("Kind  ", choices[:5]), ("      ", choices[5:])):
+            say(head + "  ".join(row))
         last = old or self._kind
         digit = next((digit for digit, kind in _DIGITS.items() if kind == last), "0")
         answer = _until(f"A digit [{digit} {last}] ", "", lambda text: _read_kind(text) if text else last)

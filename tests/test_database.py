@@ -1,0 +1,514 @@
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, insert, select
+from sqlalchemy.exc import StatementError
+from sqlalchemy.pool import NullPool
+from store_rigs import NOON, Desk, at_once_in, everything, is_sound, killed_at, new_store, read_only, rows, small_disk
+
+from thanksd import database, instance, paths
+from thanksd.database import Store, known_revisions, lock_file, open_store
+from thanksd.errors import ConfigError, DataError, PermissionDeniedError, ThanksdError, TryLaterError
+from thanksd.instance import InstanceLock
+from thanksd.models import Base, Event
+
+OPEN = "import sys; from thanksd.database import open_store; open_store(sys.argv[1]).close()"
+
+
+@pytest.fixture
+def file(short_dir: Path) -> Path:
+    return short_dir / "ledger" / "thanksd.db"
+
+
+def opened(file: Path) -> None:
+    open_store(f"sqlite:///{file}").close()
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, str]]:
+    """Give what lies in a folder, but for the lock: each file's time and contents."""
+    return {
+        path.name: (path.stat().st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in folder.iterdir()
+        if path.is_file() and not path.name.endswith(".lock")
+    }
+
+
+# --- a new store ---
+
+
+def test_a_new_store_is_private_in_a_private_folder_and_nothing_lies_beside_it(file: Path) -> None:
+    opened(file)
+    assert (mode(file), mode(file.parent)) == (0o600, 0o700)
+    assert {path.name: mode(path) for path in file.parent.iterdir()} == {
+        "thanksd.db": 0o600,
+        "thanksd.db.lock": 0o600,
+    }
+
+
+@pytest.mark.parametrize("name", ["100% my ledger.db", "käse [1].db", "a#b&c=d.db"])
+def test_a_store_may_have_any_name_a_file_may_have(short_dir: Path, name: str) -> None:
+    file = short_dir / name
+    store = open_store(paths.store_url(str(file)))
+    with store.write() as connection:
+        connection.execute(insert(Event).values(at=NOON, what="added", data={}))
+    assert {path.name for path in short_dir.iterdir() if path.is_file()} == {name, f"{name}.lock"}
+    assert len(rows(file, "SELECT * FROM event")) == 1
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_every_connection_keeps_a_journal_syncs_it_and_checks_foreign_keys(file: Path, keep: bool) -> None:
+    store = new_store(file)
+    store = Store(store.url, keep_connections=keep)
+    wanted = {"journal_mode": "delete", "foreign_keys": 1, "busy_timeout": 5000, "secure_delete": 1}
+    for door in (store.read, store.write):
+        with door() as connection:
+            for pragma, value in wanted.items():
+                assert connection.exec_driver_sql(f"PRAGMA {pragma}").scalar() == value, pragma
+            # 2 is FULL; 3 is EXTRA: FULL, and the folder too once the journal is gone.
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 3
+    store.close()
+
+
+def test_the_migrated_schema_is_what_the_models_say(file: Path) -> None:
+    opened(file)
+    engine = create_engine(f"sqlite:///{file}", poolclass=NullPool)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    other = file.with_name("models.db")
+    models = create_engine(f"sqlite:///{other}", poolclass=NullPool)
+    Base.metadata.create_all(models)
+    assert schema(file) == schema(other)
+
+
+def schema(file: Path) -> dict[str, Any]:
+    """Give tables and indexes, each index with the words of its condition, without the order of constraints."""
+    found = rows(file, "SELECT name, tbl_name, type, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%'")
+    tables = {row["name"] for row in found if row["type"] == "table" and row["tbl_name"] != "alembic_version"}
+    return {
+        "indexes": {row["name"]: row["sql"] for row in found if row["type"] == "index" and row["sql"]},
+        "autoincrement": {row["name"] for row in found if "AUTOINCREMENT" in (row["sql"] or "")},
+        **{table: shape(file, table) for table in tables},
+    }
+
+
+def shape(file: Path, table: str) -> tuple[Any, ...]:
+    columns = [tuple(row.values())[1:] for row in rows(file, f"PRAGMA table_info({table})")]
+    foreign = {tuple(row.values())[2:] for row in rows(file, f"PRAGMA foreign_key_list({table})")}
+    unique = {
+        tuple(one["name"] for one in rows(file, f"PRAGMA index_info({index['name']})"))
+        for index in rows(file, f"PRAGMA index_list({table})")
+        if index["unique"]
+    }
+    return columns, foreign, unique
+
+
+def test_twelve_programs_that_open_a_missing_store_at_once_all_find_one_schema(file: Path) -> None:
+    program = "from thanksd.database import open_store\ngo()\nopen_store(sys.argv[1]).close(); print('true')"
+    assert at_once_in(12, program, f"sqlite:///{file}") == [True] * 12
+    assert rows(file, "SELECT version_num FROM alembic_version") == [{"version_num": known_revisions()[-1]}]
+    assert {path.name for path in file.parent.iterdir()} == {"thanksd.db", "thanksd.db.lock"}
+
+
+@pytest.mark.parametrize(("call", "number"), [("pwrite64", 1), ("pwrite64", 25), ("fdatasync", 4), ("rename", 1)])
+def test_a_program_killed_while_it_makes_the_store_leaves_no_half_made_one(file: Path, call: str, number: int) -> None:
+    assert killed_at(call, number, [sys.executable, "-c", OPEN, f"sqlite:///{file}"]) != 0
+    assert not file.exists()
+    assert (file.parent / "thanksd.db.new").exists()
+    opened(file)
+    assert {path.name for path in file.parent.iterdir()} == {"thanksd.db", "thanksd.db.lock"}
+    assert is_sound(file)
+
+
+# --- times ---
+
+
+def test_a_time_without_a_zone_is_refused_and_nothing_stored(file: Path) -> None:
+    store = new_store(file)
+    with pytest.raises(StatementError, match="without a zone"), store.write() as connection:
+        connection.execute(insert(Event).values(at=datetime(2026, 3, 10, 12), what="added", data={}))  # noqa: DTZ001  the point
+    assert rows(file, "SELECT * FROM event") == []
+
+
+def test_a_time_comes_back_as_the_same_moment_in_utc(file: Path) -> None:
+    store = new_store(file)
+    there = datetime(2026, 3, 29, 1, 30, 5, 123456, tzinfo=timezone(timedelta(hours=2)))
+    with store.write() as connection:
+        connection.execute(insert(Event).values(at=there, what="added", data={}))
+    with store.read() as connection:
+        back = connection.scalar(select(Event.at))
+    assert back == there
+    assert back.tzinfo is UTC
+    assert rows(file, "SELECT at FROM event") == [{"at": "2026-03-28 23:30:05.123456"}]
+
+
+# --- what is no ledger of ours ---
+
+
+def zero_bytes(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def garbage(file: Path) -> None:
+    file.write_bytes(b"\x7fELF" + bytes(range(256)) * 64)
+
+
+def one_line(file: Path) -> None:
+    file.write_bytes(b"buy milk\n")
+
+
+def another_program_s(file: Path) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("CREATE TABLE moz_places (id INTEGER)")
+
+
+def newer(file: Path) -> None:
+    new_store(file)
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+
+
+def without_revision(file: Path) -> None:
+    new_store(file)
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("DELETE FROM alembic_version")
+        connection.commit()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (zero_bytes, DataError, "is empty"),
+        (garbage, DataError, "not a database"),
+        (one_line, DataError, "not a database"),
+        (another_program_s, DataError, "not a ledger of thanksd"),
+        (newer, ConfigError, "newer thanksd"),
+        (without_revision, ConfigError, "newer thanksd"),
+    ],
+)
+def test_a_file_that_is_no_ledger_of_this_program_is_refused_untouched(
+    file: Path, make: Callable[[Path], None], error: type[ThanksdError], words: str
+) -> None:
+    file.parent.mkdir()
+    make(file)
+    before = snapshot(file.parent)
+    with pytest.raises(error, match=words):
+        opened(file)
+    assert snapshot(file.parent) == before
+
+
+def test_a_store_that_is_a_folder_is_refused(file: Path) -> None:
+    file.mkdir(parents=True)
+    with pytest.raises(ConfigError, match="is a folder"):
+        opened(file)
+    assert list(file.iterdir()) == []
+
+
+def test_a_folder_that_can_not_be_written_is_refused(file: Path) -> None:
+    file.parent.mkdir()
+    with read_only(file.parent), pytest.raises(PermissionDeniedError) as refused:
+        opened(file)
+    assert refused.value.exit_code == 77
+    assert list(file.parent.iterdir()) == []
+
+
+def test_a_ledger_on_a_disk_that_is_read_only_can_be_read_but_takes_nothing(short_dir: Path) -> None:
+    desk = Desk(short_dir)
+    number = desk.add()
+    before = everything(desk.file)
+    with read_only(desk.file.parent):
+        opened(desk.file)
+        assert desk("show", ref=str(number))["thanks"][0]["id"] == number
+        with pytest.raises(PermissionDeniedError):
+            desk("waive", ref=str(number))
+    assert everything(desk.file) == before
+
+
+# --- upgrades ---
+
+
+class Releases:
+    """A program whose later versions change the schema: its folder of migrations, in place of the real one."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        shutil.copytree(paths.data_folder("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
+        monkeypatch.setattr(paths, "data_folder", lambda _name: folder)
+
+    def change(self, number: int, *statements: str) -> None:
+        head = f"from alembic import op\nimport sqlalchemy as sa\nrevision = '{number:04}'\n"
+        head += f"down_revision = '{number - 1:04}'\ndef upgrade():\n"
+        path = self.folder / "versions" / f"{number:04}_x.py"
+        path.write_text(head + "".join(f"    {one}\n" for one in statements))
+
+    def change_by(self, number: int) -> None:
+        self.change(number, f"op.add_column('person', sa.Column('c{number}', sa.String()))")
+
+
+@pytest.fixture
+def releases(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Releases:
+    return Releases(short_dir / "migrations", monkeypatch)
+
+
+def copies(file: Path) -> list[Path]:
+    return sorted(file.parent.glob("*.before-*"))
+
+
+def revision(file: Path) -> str:
+    (row,) = rows(file, "SELECT version_num FROM alembic_version")
+    return str(row["version_num"])
+
+
+def test_a_private_copy_of_the_old_ledger_is_kept_before_an_upgrade(short_dir: Path, releases: Releases) -> None:
+    desk = Desk(short_dir)
+    desk.add()
+    before = everything(desk.file)
+    releases.change_by(2)
+    opened(desk.file)
+    (copy,) = copies(desk.file)
+    assert (revision(desk.file), revision(copy), mode(copy)) == ("0002", "0001", 0o600)
+    assert everything(copy) == before
+    assert rows(desk.file, "SELECT name, c2 FROM person") == [{"name": "Ada Lovelace", "c2": None}]
+
+
+def test_only_the_three_newest_copies_are_kept(short_dir: Path, releases: Releases) -> None:
+    desk = Desk(short_dir)
+    for number in range(2, 7):
+        releases.change_by(number)
+        opened(desk.file)
+    assert sorted(revision(copy) for copy in copies(desk.file)) == ["0003", "0004", "0005"]
+
+
+def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(short_dir: Path, releases: Releases) -> None:
+    desk = Desk(short_dir)
+    desk.add()
+    before = everything(desk.file)
+    releases.change_by(2)
+    releases.change(3, "op.execute('DELETE FROM promise')", "op.drop_table('nudge')", "op.execute('SELECT nothing')")
+    with pytest.raises(ThanksdError):
+        opened(desk.file)
+    assert everything(desk.file) == before
+    assert revision(desk.file) == "0001"
+    releases.change(3, "op.drop_table('nudge')")
+    opened(desk.file)
+    assert revision(desk.file) == "0003"
+
+
+def test_an_upgrade_that_leaves_orphans_is_undone(short_dir: Path, releases: Releases) -> None:
+    desk = Desk(short_dir)
+    desk.add()
+    before = everything(desk.file)
+    releases.change(2, "op.execute('DELETE FROM meeting')")
+    with pytest.raises(DataError, match="1 rows without their parent"):
+        opened(desk.file)
+    assert everything(desk.file) == before
+
+
+def test_children_survive_an_upgrade_that_builds_their_parent_anew(short_dir: Path, releases: Releases) -> None:
+    desk = Desk(short_dir)
+    desk.add(promises=["the paper"])
+    desk("draft", ref="1", body="Dear Ada,\n\nThank you.")
+    desk.clock.forward(days=1)
+    assert desk("due_nudges", channel="desktop")["nudges"]
+    before = {table: everything(desk.file)[table] for table in ("promise", "draft", "nudge")}
+    assert [len(found) for found in before.values()] == [1, 1, 1]
+    batch = "batch.add_column(sa.Column('mood', sa.String()))"
+    releases.change(2, "with op.batch_alter_table('thanks', recreate='always') as batch:", f"    {batch}")
+    opened(desk.file)
+    assert {table: everything(desk.file)[table] for table in before} == before
+    assert rows(desk.file, "SELECT mood FROM thanks") == [{"mood": None}]
+
+
+def test_an_upgrade_under_a_running_daemon_is_refused_and_names_it(file: Path, releases: Releases) -> None:
+    new_store(file)
+    releases.change_by(2)
+    before = snapshot(file.parent)
+    holding = f"""
+import sys, time
+from pathlib import Path
+from thanksd.instance import InstanceLock
+lock = InstanceLock(Path({str(lock_file(f"sqlite:///{file}"))!r}))
+print(lock.acquire("daemon"), flush=True); time.sleep(60)
+"""
+    with running(holding) as daemon:
+        with pytest.raises(TryLaterError, match=rf"process {daemon.pid} \(daemon\)"):
+            opened(file)
+        assert snapshot(file.parent) == before
+        daemon.kill()
+        daemon.wait()
+        # The kernel dropped its lock with it.
+        opened(file)
+    assert revision(file) == "0002"
+
+
+def test_a_full_disk_stops_an_upgrade_before_it_begins_and_leaves_no_part_of_a_copy(
+    short_dir: Path, releases: Releases
+) -> None:
+    with small_disk(short_dir / "disk") as fill:
+        file = short_dir / "disk" / "thanksd.db"
+        new_store(file)
+        releases.change_by(2)
+        fill()
+        with pytest.raises(TryLaterError):
+            opened(file)
+        assert (revision(file), copies(file)) == ("0001", [])
+
+
+@contextlib.contextmanager
+def running(program: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a Python program that says True when it is ready."""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as child:
+        try:
+            assert child.stdout
+            assert child.stdout.readline() == "True\n"
+            yield child
+        finally:
+            child.kill()
+
+
+# --- busy, and full ---
+
+
+def test_a_ledger_that_another_program_writes_to_is_to_be_tried_later(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_MS", 50)
+    desk = Desk(short_dir)
+    number = desk.queued()
+    before = everything(desk.file)
+    with contextlib.closing(sqlite3.connect(desk.file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(TryLaterError, match="Nothing of this was stored"):
+            desk.add("Bob Ray")
+        with pytest.raises(TryLaterError):
+            desk("dispatch")
+        assert desk("show", ref=str(number))["thanks"][0]["state"] == "confirmed"
+        other.execute("ROLLBACK")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(TryLaterError):
+            desk("owed")
+        with pytest.raises(TryLaterError):
+            opened(desk.file)
+    assert everything(desk.file) == before
+    assert desk.saved() == []
+
+
+def test_on_a_full_disk_nothing_is_stored_nothing_is_sent_and_the_ledger_stays_sound(short_dir: Path) -> None:
+    with small_disk(short_dir / "disk") as fill:
+        desk = Desk(short_dir / "disk")
+        desk.letters = short_dir / "letters"
+        from_outside = desk.context.config.transport.maildir.path
+        assert from_outside.startswith(str(short_dir / "disk"))
+        number = desk.queued()
+        before = everything(desk.file)
+        filling = fill()
+        for refused in (lambda: desk.add("Bob Ray"), lambda: desk("undo", ref=str(number)), lambda: desk("dispatch")):
+            with pytest.raises(TryLaterError, match="full"):
+                refused()
+        assert everything(desk.file) == before
+        assert is_sound(desk.file)
+        filling.unlink()
+        desk("dispatch")
+        assert desk.letter(number)["state"] == "sent"
+
+
+def test_no_store_is_made_on_a_full_disk(short_dir: Path) -> None:
+    with small_disk(short_dir / "disk") as fill:
+        filling = fill()
+        with pytest.raises(TryLaterError):
+            opened(short_dir / "disk" / "thanksd.db")
+        assert {path.name for path in (short_dir / "disk").iterdir()} <= {"filling", "thanksd.db.lock"}
+        filling.unlink()
+        opened(short_dir / "disk" / "thanksd.db")
+
+
+def test_what_fails_within_a_transaction_leaves_nothing_of_it(short_dir: Path) -> None:
+    desk = Desk(short_dir)
+    before = everything(desk.file)
+    with pytest.raises(ZeroDivisionError), desk.context.store.write() as connection:
+        connection.execute(insert(Event).values(at=NOON, what="added", data={}))
+        raise ZeroDivisionError
+    assert everything(desk.file) == before
+
+
+# --- who holds the lock, and who lives ---
+
+
+def test_one_lock_has_one_holder_and_says_who(tmp_path: Path) -> None:
+    mine, other = InstanceLock(tmp_path / "lock"), InstanceLock(tmp_path / "lock")
+    assert mine.acquire("daemon")
+    assert not other.acquire("upgrade")
+    assert (other.holder(), other.held_by_daemon()) == (("daemon", os.getpid()), True)
+    mine.release()
+    assert not other.held_by_daemon()
+    assert other.acquire("upgrade")
+    assert (mine.holder(), mine.held_by_daemon()) == (("upgrade", os.getpid()), False)
+    other.release()
+
+
+def test_looking_for_a_daemon_never_takes_the_lock_from_one_that_starts(tmp_path: Path) -> None:
+    lock = InstanceLock(tmp_path / "lock")
+    assert not lock.held_by_daemon()
+    assert not lock.path.exists()
+    lock.acquire("daemon")
+    lock.release()
+    lock.held_by_daemon()
+    before = lock.path.stat().st_mtime_ns
+    assert not lock.held_by_daemon()
+    assert lock.path.stat().st_mtime_ns == before
+
+
+def test_a_lock_that_can_not_be_written_is_not_taken(short_dir: Path) -> None:
+    with small_disk(short_dir / "disk") as fill:
+        filling = fill()
+        lock = InstanceLock(short_dir / "disk" / "lock")
+        with pytest.raises(TryLaterError, match="No space left"):
+            lock.acquire("daemon")
+        filling.unlink()
+        assert lock.acquire("daemon")
+        lock.release()
+
+
+def test_an_owner_is_alive_until_its_process_has_ended() -> None:
+    program = "from thanksd.instance import owner; print(True); print(owner(), flush=True); import time; time.sleep(60)"
+    with running(program) as child:
+        assert child.stdout
+        name = child.stdout.readline().strip()
+        assert not instance.is_surely_dead(name)
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        # Still in the process table, as nobody asked how it ended; dead all the same.
+        assert Path(f"/proc/{child.pid}").exists()
+        assert instance.is_surely_dead(name)
+        child.wait()
+        assert instance.is_surely_dead(name)
+
+
+def test_a_reused_number_and_another_boot_are_dead_and_another_machine_is_unknown() -> None:
+    machine, boot, pid, start = instance.owner().split(" ")
+    assert not instance.is_surely_dead(f"{machine} {boot} {pid} {start}")
+    assert instance.is_surely_dead(f"{machine} {boot} {pid} {int(start) - 1}")
+    assert instance.is_surely_dead(f"{machine} another-boot {pid} {start}")
+    assert not instance.is_surely_dead(f"elsewhere-1 {boot} 1 1")
