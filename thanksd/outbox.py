@@ -173,8 +173,9 @@ def _follow(connection: Connection, now: datetime, thanks: int, state: str, resu
         ledger.thanked(connection, now, thanks)
     elif state == states.FAILED:
         ledger.due_again(connection, now, thanks, now)
-    elif state == states.HELD or result.reason in (states.CREDENTIALS, states.PASSWORD):
-        ledger.set_popup(connection, thanks, now)
+    else:
+        needs_a_person = state == states.HELD or result.reason in (states.CREDENTIALS, states.PASSWORD)
+        ledger.set_popup(connection, thanks, now if needs_a_person else None)
     journal.record(connection, now, thanks, state, reply=result.reply, reason=result.reason or None)
 
 
@@ -230,8 +231,7 @@ def _free(connection: Connection, now: datetime, row: AnyRow) -> None:
     connection.execute(query.values(owner="", lease_until=None, **after))
     outcome = states.UNKNOWN if unknown else states.NOT_NOW
     _end_attempt(connection, now, row.id, row.attempts, outcome, "the program ended during this attempt")
-    if unknown:
-        ledger.set_popup(connection, row.thanks_id, now)
+    ledger.set_popup(connection, row.thanks_id, now if unknown else None)
     journal.record(connection, now, row.thanks_id, after["state"], reason="interrupted")
 
 
@@ -242,8 +242,12 @@ def release(connection: Connection, now: datetime) -> int:
         .where(Letter.settled_at.is_(None), Letter.state == states.DEFERRED)
         .where(Letter.reason.in_((states.CREDENTIALS, states.PASSWORD)))
         .values(reason="", send_after=now)
+        .returning(Letter.thanks_id)
     )
-    return connection.execute(query).rowcount
+    released = list(connection.scalars(query))
+    for thanks in released:
+        ledger.set_popup(connection, thanks, None)
+    return len(released)
 
 
 def next_moment(connection: Connection) -> datetime | None:

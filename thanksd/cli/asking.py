@@ -75,7 +75,7 @@ class _Form:
             answers["email"] = ask_address("Address (Enter: none yet) ", answers["email"], keys.ask_line)
         answers["kind"] = self._ask_kind(answers["kind"])
         answers["when"] = _until("When? [now] ", answers["when"], self._check_when)
-        first = display_safe(answers["who"].split()[0])
+        first = display_safe(answers["who"].split()[0].strip('<>,"'))
         say(f'Finish it as if to {first}: "I keep thinking about ..."')
         answers["details"] = _one_or_none(keys.ask_line("(Enter: later) ", "".join(answers["details"][:1])))
         promised = keys.ask_line("Did you promise something? (Enter: no) ", "".join(answers["promises"][:1]))

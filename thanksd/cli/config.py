@@ -37,8 +37,7 @@ def config(context: click.Context) -> None:
     if is_terminal():
         _show(_path(context), values)
     else:
-        for name, value in values.items():
-            tabbed([name, config_file.as_words(value), config_file.row(name).meaning])
+        tabbed([[name, config_file.as_words(value), config_file.row(name).meaning] for name, value in values.items()])
 
 
 def _show(path: Path, values: dict[str, Value]) -> None:

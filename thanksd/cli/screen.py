@@ -196,7 +196,9 @@ def _findings(sheet: Sheet) -> list[Line]:
     lines: list[Line] = []
     for one in prepared["findings"]:
         colour = {"block": "red", "warn": "yellow"}.get(one["severity"], "")
-        lines += [Line(part, colour) for part in _hung(f"{one['severity']}  ", f"{one['code']}: {one['message']}", width)]
+        lines += [
+            Line(part, colour) for part in _hung(f"{one['severity']}  ", f"{one['code']}: {one['message']}", width)
+        ]
         if one["severity"] == "block":
             lines = _with_keys(lines, width)
     count = str(len(prepared["findings"])) if prepared["findings"] else "none"

@@ -12,21 +12,16 @@ import contextlib
 import ipaddress
 import re
 import smtplib
-import socket
 import ssl
 from typing import TYPE_CHECKING
 
 from thanksd.credentials import CredentialsError
 from thanksd.errors import ConfigError, PermissionDeniedError, ThanksdError, UnavailableError
-from thanksd.states import ACCEPTED, CREDENTIALS, NOT_NOW, PASSWORD, REJECTED, UNKNOWN
+from thanksd.states import CREDENTIALS, NOT_NOW, REJECTED, UNKNOWN
 from thanksd.transports import (
-    BUSY,
     DROPPED,
-    GARBLED,
-    GREYLISTED,
     LETTER,
     LOST_LEASE,
-    NO_NETWORK,
     REFUSED,
     TLS,
     Envelope,
@@ -34,6 +29,17 @@ from thanksd.transports import (
     Outcome,
     Secret,
     printable,
+)
+from thanksd.transports.replies import (
+    AUTH_GO_ON,
+    LOGGED_IN,
+    SEND_BODY,
+    YES,
+    StopError,
+    after_dot,
+    said_no,
+    stopped,
+    words_of,
 )
 
 if TYPE_CHECKING:
@@ -50,24 +56,6 @@ _OUR_NAME = "[127.0.0.1]"
 
 _LONGEST_LINE = 8192
 _MOST_LINES = 100
-
-# RFC 5321 4.2.1: the first digit says what came of it; and three replies that mean "go on" each in its place.
-_YES, _LATER, _NO = range(200, 300), range(400, 500), range(500, 600)
-_LOGGED_IN, _AUTH_GO_ON, _SEND_BODY = 235, 334, 354
-# RFC 4954 section 6: 432 password transition, 530 log in first, 534 mechanism too weak, 535 wrong, 538 needs TLS.
-_LOGIN_CODES = (432, 530, 534, 535, 538)
-# Exchange Online's words for "no passwords any more".
-_NO_BASIC_AUTH = re.compile(r"(?<![\d.])5\.7\.30(?!\d)")
-# RFC 3463: X.4.Z is about the network, so the server does not know either what became of the letter.
-_NETWORK_STATUS = re.compile(r"(?<![\d.])4\.4\.\d{1,3}(?!\d)")
-
-
-class _StopError(Exception):
-    """The attempt ended before the dot."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__(outcome.reason)
-        self.outcome = outcome
 
 
 class _Session(smtplib.SMTP):
@@ -134,8 +122,8 @@ def deliver(smtp: Smtp, username_default: str, secret: Secret, envelope: Envelop
             session = stack.enter_context(contextlib.closing(_connect(smtp)))
             _log_in(session, smtp, username_default, word)
             _hand_over(session, envelope)
-        except (_StopError, CredentialsError, OSError) as error:
-            return _stopped(error)
+        except (StopError, CredentialsError, OSError) as error:
+            return stopped(error)
         if not on_dot():
             return Outcome(NOT_NOW, "", None, LOST_LEASE)
         return _finish(session)
@@ -153,8 +141,8 @@ def test_login(smtp: Smtp, me_email: str, secret: Secret) -> str:
         try:
             session = stack.enter_context(contextlib.closing(_connect(smtp)))
             words = _log_in(session, smtp, me_email, word)
-        except (_StopError, OSError) as error:
-            outcome = _stopped(error)
+        except (StopError, OSError) as error:
+            outcome = stopped(error)
         else:
             _quit(session)
             return words
@@ -226,8 +214,8 @@ def _connect(smtp: Smtp) -> _Session:
 def _greet(session: _Session) -> None:
     session.limit("command")
     code, text = session.ehlo()
-    if code not in _YES:
-        raise _StopError(_said_no(code, _words(code, text), REFUSED))
+    if code not in YES:
+        raise StopError(said_no(code, words_of(code, text), REFUSED))
 
 
 def _start_tls(session: _Session) -> None:
@@ -236,9 +224,9 @@ def _start_tls(session: _Session) -> None:
     try:
         session.starttls(context=ssl.create_default_context())
     except smtplib.SMTPResponseException as error:
-        raise _StopError(Outcome(NOT_NOW, _words(error.smtp_code, error.smtp_error), error.smtp_code, TLS)) from error
+        raise StopError(Outcome(NOT_NOW, words_of(error.smtp_code, error.smtp_error), error.smtp_code, TLS)) from error
     except smtplib.SMTPNotSupportedError as error:
-        raise _StopError(Outcome(NOT_NOW, "The server offers no STARTTLS, so nothing was sent.", None, TLS)) from error
+        raise StopError(Outcome(NOT_NOW, "The server offers no STARTTLS, so nothing was sent.", None, TLS)) from error
 
 
 def _log_in(session: _Session, smtp: Smtp, username_default: str, word: str) -> str:
@@ -248,12 +236,12 @@ def _log_in(session: _Session, smtp: Smtp, username_default: str, word: str) -> 
     answers = _answers(session, smtp.auth, smtp.username or username_default, word)
     code, text = session.docmd("AUTH", answers[0])
     for answer in answers[1:]:
-        if code == _AUTH_GO_ON:
+        if code == AUTH_GO_ON:
             code, text = session.docmd(answer)
-    words = _words(code, _without(text, [word, *answers[0].split()[1:], *answers[1:]]))
-    if code == _LOGGED_IN:
+    words = words_of(code, _without(text, [word, *answers[0].split()[1:], *answers[1:]]))
+    if code == LOGGED_IN:
         return words
-    raise _StopError(_said_no(code, words, CREDENTIALS))
+    raise StopError(said_no(code, words, CREDENTIALS))
 
 
 def _answers(session: _Session, auth: str, user: str, word: str) -> list[str]:
@@ -270,7 +258,7 @@ def _answers(session: _Session, auth: str, user: str, word: str) -> list[str]:
         return ["LOGIN", _base64(user), _base64(word)]
     offer = " ".join(offered) or "none"
     reply = printable(f'The server offers no login that fits auth = "{auth}" (offered: {offer}).')
-    raise _StopError(Outcome(NOT_NOW, reply, None, CREDENTIALS))
+    raise StopError(Outcome(NOT_NOW, reply, None, CREDENTIALS))
 
 
 def _base64(text: str) -> str:
@@ -289,12 +277,12 @@ def _hand_over(session: _Session, envelope: Envelope) -> None:
     session.limit("command")
     for command in (f"MAIL FROM:<{envelope.sender}>", f"RCPT TO:<{envelope.recipient}>"):
         code, text = session.docmd(command)
-        if code not in _YES:
-            raise _StopError(_said_no(code, _words(code, text), ""))
+        if code not in YES:
+            raise StopError(said_no(code, words_of(code, text), ""))
     session.limit("data")
     code, text = session.docmd("DATA")
-    if code != _SEND_BODY:
-        raise _StopError(_said_no(code, _words(code, text), ""))
+    if code != SEND_BODY:
+        raise StopError(said_no(code, words_of(code, text), ""))
     session.limit("body")
     # RFC 5321 4.5.2: a line's first dot is doubled, for a lone dot is the end.
     session.send(re.sub(rb"(?m)^\.", b"..", envelope.raw))
@@ -308,67 +296,10 @@ def _finish(session: _Session) -> Outcome:
     except Exception as error:  # noqa: BLE001  whatever broke now, the server may have the letter
         return Outcome(UNKNOWN, printable(f"No answer to the letter: {error}"), None, DROPPED)
     _quit(session)
-    return _after_dot(code, _words(code, text))
+    return after_dot(code, words_of(code, text))
 
 
 def _quit(session: _Session) -> None:
     """Take leave without waiting: the answer changes nothing, and the outcome must be written down first."""
     with contextlib.suppress(OSError):
         session.putcmd("QUIT")
-
-
-def _words(code: int, text: bytes | str) -> str:
-    plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    return printable(f"{code} {plain}" if code > 0 else plain)
-
-
-def _said_no(code: int, words: str, reason_of_5xx: str) -> Outcome:
-    """Judge a reply before the dot that is not yes; without a `reason_of_5xx` a 5xx is about the letter itself."""
-    if code in _LOGIN_CODES or _NO_BASIC_AUTH.search(words) or (code in _NO and reason_of_5xx == CREDENTIALS):
-        return Outcome(NOT_NOW, _with_advice(code, words), code, CREDENTIALS)
-    if code in _NO:
-        return Outcome(NOT_NOW if reason_of_5xx else REJECTED, words, code, reason_of_5xx)
-    if code in _LATER:
-        return Outcome(NOT_NOW, words, code, GREYLISTED if re.search("(?i)gr[ae]y", words) else BUSY)
-    return Outcome(NOT_NOW, words, None, GARBLED)
-
-
-def _with_advice(code: int, words: str) -> str:
-    if code in (534, 535) or _NO_BASIC_AUTH.search(words):
-        advice = 'Many providers want an app password here, or OAuth (auth = "xoauth2").'
-    else:
-        advice = "Check security, auth and username of [transport.smtp]."
-    return f"{words[:380]} ({advice})"
-
-
-def _after_dot(code: int, words: str) -> Outcome:
-    """Judge the reply to the dot: only a clear yes or no decides."""
-    if code in _YES:
-        return Outcome(ACCEPTED, words, code, "")
-    if code in _NO:
-        return _said_no(code, words, "")
-    # 421 and X.4.Z: a relay lost its own next server in the middle, and that one may have the letter.
-    if code in (450, 451, 452) and not _NETWORK_STATUS.search(words):
-        return _said_no(code, words, "")
-    return Outcome(UNKNOWN, words, code if code > 0 else None, BUSY if code > 0 else GARBLED)
-
-
-def _stopped(error: Exception) -> Outcome:
-    """Say in one outcome why the dot never left."""
-    if isinstance(error, _StopError):
-        return error.outcome
-    if isinstance(error, CredentialsError):
-        return Outcome(NOT_NOW, printable(error.message), None, PASSWORD)
-    if isinstance(error, smtplib.SMTPConnectError):
-        return _said_no(error.smtp_code, _words(error.smtp_code, error.smtp_error), REFUSED)
-    return Outcome(NOT_NOW, printable(str(error)), None, _network_reason(error))
-
-
-def _network_reason(error: Exception) -> str:
-    if isinstance(error, ssl.SSLError):
-        return TLS
-    if isinstance(error, ConnectionRefusedError):
-        return REFUSED
-    if isinstance(error, (socket.gaierror, TimeoutError)):
-        return NO_NETWORK
-    return DROPPED if isinstance(error, (smtplib.SMTPException, ConnectionError)) else NO_NETWORK
