@@ -36,10 +36,11 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "ledger": frozenset({"journal", "models", "queries", "rows"}),
     "outbox": frozenset({"journal", "ledger", "models", "queries", "rows"}),
     "rendering": frozenset({"paths"}),
-    "drafts": frozenset({"models", "paths", "rendering"}),
+    "drafts": frozenset({"paths", "rendering"}),
+    "letters": frozenset(),
     "channels": frozenset({"paths"}),
     "transports": frozenset({"config", "credentials", "paths"}),
-    "verbs": STORE | {"channels", "config", "drafts", "instance", "paths", "rendering", "transports"},
+    "verbs": STORE | {"channels", "config", "drafts", "instance", "letters", "paths", "rendering", "transports"},
 }
 
 # Library: the only rooms that know it is there.

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from thanksd import drafts
+from thanksd import drafts, letters
 from thanksd.addresses import is_unsafe
 from thanksd.errors import DataError, ThanksdError, UsageError
 
@@ -28,7 +28,7 @@ HEADERS = [
 ]  # fmt: skip
 
 
-def freeze(**changes: Any) -> drafts.Frozen:
+def freeze(**changes: Any) -> letters.Frozen:
     arguments: dict[str, Any] = {
         "sender_name": "Sam Lee",
         "sender_email": "sam.lee@example.org",
@@ -40,19 +40,19 @@ def freeze(**changes: Any) -> drafts.Frozen:
         "thanks_uid": "9b2e",
         "unique": "4f1c0a",
     }
-    return drafts.freeze(**(arguments | changes))
+    return letters.freeze(**(arguments | changes))
 
 
-def parsed(frozen: drafts.Frozen) -> EmailMessage:
+def parsed(frozen: letters.Frozen) -> EmailMessage:
     return message_from_bytes(frozen.raw, policy=policy.default)
 
 
-def text_of(frozen: drafts.Frozen) -> str:
+def text_of(frozen: letters.Frozen) -> str:
     content: str = parsed(frozen).get_content()
     return content.replace("\r\n", "\n")
 
 
-def name_in(frozen: drafts.Frozen, header: str) -> str:
+def name_in(frozen: letters.Frozen, header: str) -> str:
     """Decode the name by RFC 2047; the newer parser of some Pythons puts a space between two encoded words."""
     raw = message_from_bytes(frozen.raw)[header].replace("\r\n", "").rpartition("<")[0].strip()
     return str(make_header(decode_header(raw)))
@@ -343,29 +343,29 @@ def test_a_date_in_utc_is_written_with_its_offset() -> None:
 
 
 def test_a_typed_subject_is_one_clean_line() -> None:
-    assert drafts.clean_line("  Jose\u0301, thanks ", 50) == "José, thanks"
+    assert letters.clean_line("  Jose\u0301, thanks ", 50) == "José, thanks"
     for text in ("two\nlines", "a\x07", "x" * 51):
         with pytest.raises(UsageError, match="subject"):
-            drafts.clean_line(text, 50)
+            letters.clean_line(text, 50)
 
 
 def test_a_typed_body_keeps_its_lines_and_loses_what_editors_add() -> None:
-    assert drafts.clean_body("\ufeff\r\nDear Jose\u0301,  \r\n\r\n\tThanks.\r\n\r\n", 50) == "Dear José,\n\n\tThanks."
+    assert letters.clean_body("\ufeff\r\nDear Jose\u0301,  \r\n\r\n\tThanks.\r\n\r\n", 50) == "Dear José,\n\n\tThanks."
 
 
 @pytest.mark.parametrize("text", ["a\x00b", "a\rb", "a\x1b[2J", "a\x85b", "a\ud800b", "x" * 51])
 def test_a_typed_body_with_what_can_not_be_mailed_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="letter"):
-        drafts.clean_body(text, 50)
+        letters.clean_body(text, 50)
 
 
 @given(st.text(max_size=100))
 @settings(deadline=None)
 def test_a_cleaned_body_can_be_frozen_and_comes_back(text: str) -> None:
     try:
-        cleaned = drafts.clean_body(text, 100)
+        cleaned = letters.clean_body(text, 100)
     except ThanksdError:
         assume(False)
     assert unicodedata.is_normalized("NFC", cleaned)
-    assert drafts.clean_body(cleaned, 400) == cleaned
+    assert letters.clean_body(cleaned, 400) == cleaned
     assert text_of(freeze(body=cleaned)) == cleaned + "\n"

@@ -18,23 +18,7 @@ import jinja2
 from thanksd import addresses, paths, rendering
 from thanksd.errors import DataError, UsageError
 from thanksd.etiquette import Facts
-from thanksd.letters import Frozen, clean_body, clean_line, freeze
 from thanksd.rendering import Fault, Folder, Note
-
-__all__ = [
-    "Draft",
-    "Frozen",
-    "Problem",
-    "TemplateInfo",
-    "available",
-    "check",
-    "clean_body",
-    "clean_line",
-    "freeze",
-    "render",
-    "sample_facts",
-    "source",
-]
 
 _ENDING = ".txt.j2"
 _DEFAULT = "en"

@@ -126,7 +126,7 @@ async def dial(
     environ: Mapping[str, str], on_signal: Callable[[str, str, tuple[Any, ...]], None], on_lost: Callable[[], None]
 ) -> Wire:
     """Connect to the first address that answers and say Hello. Raises UnavailableError."""
-    why = "There is no session bus (DBUS_SESSIONBUS_ADDRESS is not set)."
+    why = "There is no session bus (DBUS_SESSION_BUS_ADDRESS is not set)."
     for path in _paths(environ):
         try:
             reader, writer = await asyncio.open_unix_connection(path)
@@ -139,12 +139,12 @@ async def dial(
 
 def _paths(environ: Mapping[str, str]) -> list[str]:
     """Give the sockets a session bus may listen on; cron, su and ssh leave the variable unset where there is one."""
-    address = environ.get("DBUS_SESSIONBUS_ADDRESS")
+    address = environ.get("DBUS_SESSION_BUS_ADDRESS")
     if address:
         try:
             return list(get_connectable_addresses(address))
         except (ValueError, RuntimeError) as error:
-            raise UnavailableError(f"DBUS_SESSIONBUS_ADDRESS is not an address we can use: {address}") from error
+            raise UnavailableError(f"DBUS_SESSION_BUS_ADDRESS is not an address we can use: {address}") from error
     socket = Path(environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}") / "bus"
     return [str(socket)] if socket.exists() else []
 

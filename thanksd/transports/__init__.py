@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 from thanksd import config
 from thanksd.errors import ConfigError
 
-# Why an outcome is what it is, beside CREDENTIALS and PASSWORD of states; the empty reason needs no words but the reply.
+# Why an outcome is what it is, beside CREDENTIALS and PASSWORD of states; empty where the reply says it all.
 GREYLISTED = "greylisted"  # the server asked to be tried again in some minutes
 BUSY = "busy"  # the server said not now, with a 4xx
 REFUSED = "refused"  # nothing listens there, or the server takes nobody in now
