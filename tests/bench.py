@@ -244,7 +244,9 @@ def _ask(place: Place, verb: str) -> dict[str, str]:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(next((place.folder / "run" / "thanksd").glob("*.sock"))))
         connection.sendall(json.dumps({"verb": verb}).encode() + b"\n")
-        return json.loads(b"".join(iter(lambda: connection.recv(1 << 16), b"")))["result"]
+        answer = json.loads(b"".join(iter(lambda: connection.recv(1 << 16), b"")))
+        result: dict[str, str] = answer["result"]
+        return result
 
 
 def idle(folder: Path, seconds: int) -> None:

@@ -49,6 +49,20 @@ def socket_path() -> Path:
     return paths.socket_file(store_url())
 
 
+def add(name: str = "Ada Lovelace", after: str = "1h", **params: Any) -> int:
+    """Add a coffee with somebody, and give the thanks' number; their address is ada@example.com."""
+    email = f"{name.split(maxsplit=1)[0].lower()}@example.com"
+    params = {"kind": "coffee", "details": ["why you left Rust"]} | params
+    found = client().call("add", who=f"{name} {email}", after=after, **params)
+    return int(found["thanks"][0]["id"])
+
+
+def confirm(thanks: int) -> None:
+    """Confirm a thanks' letter; without an undo window it may leave at once."""
+    prepared = client().call("prepare", ref=str(thanks))["prepared"]
+    client().call("confirm", letters=[{"thanks": thanks, "sha256": prepared["sha256"]}])
+
+
 class Daemon:
     """A running daemon."""
 
@@ -81,13 +95,27 @@ class Daemon:
             self.kill(signal.SIGCONT)
 
 
+# The same program with a clock that ticks each second, and as short a pause after a popup that failed: a test can't wait
+# for half a minute.
+_QUICK = (
+    "import sys; from thanksd import daemon, reminder; daemon.TICK, reminder._FIRST_PAUSE = 1, 1.0\n"
+    "from thanksd.cli import main; sys.exit(main())"
+)
+
+
 @contextmanager
-def daemon(*arguments: str, environ: Mapping[str, str] | None = None, ready: bool = True) -> Iterator[Daemon]:
-    """Run the daemon until the block ends; with `ready` it answers on its socket when the block begins."""
+def daemon(
+    *arguments: str, environ: Mapping[str, str] | None = None, ready: bool = True, quick: bool = False
+) -> Iterator[Daemon]:
+    """Run the daemon until the block ends; with `ready` it answers on its socket when the block begins.
+
+    With `quick` its clock ticks each second instead of each half minute.
+    """
     log = Path(os.environ["HOME"]) / f"daemon-{time.monotonic_ns()}.log"
+    program = [sys.executable, "-c", _QUICK] if quick else [SCRIPT]
     with log.open("wb") as said:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", SCRIPT, "run", *arguments],
+            ["setpriv", "--pdeathsig", "KILL", *program, "run", *arguments],
             env={**os.environ, **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=said,

@@ -15,7 +15,7 @@ import pexpect
 import pyte
 
 PROGRAM = str(Path(sys.executable).with_name("thanksd"))
-DEADLINE = float(os.environ.get('DL','20'))
+DEADLINE = 20.0
 
 CONFIG = """\
 [me]
@@ -92,13 +92,15 @@ class Terminal:
     def until(self, happened: str | Callable[[], bool]) -> str:
         """Read until the text is on the screen, or the condition holds; give the screen."""
         end = time.monotonic() + DEADLINE
-        holds = (lambda: happened in self.text) if isinstance(happened, str) else happened
-        while not holds():
+        while not self._holds(happened):
             is_alive = self._take()
-            if not holds() and (not is_alive or time.monotonic() > end):
+            if not self._holds(happened) and (not is_alive or time.monotonic() > end):
                 what = "came no" if is_alive else "the program ended without"
                 raise AssertionError(f"{what} {happened!r}:\n{self.text}")
         return self.text
+
+    def _holds(self, happened: str | Callable[[], bool]) -> bool:
+        return happened in self.text if isinstance(happened, str) else happened()
 
     def ready(self, *texts: str) -> str:
         """Wait until these are on the screen and the prompt asks for a key or a line."""
@@ -133,7 +135,7 @@ class Terminal:
 
     def is_echoing(self) -> bool:
         """Say whether the terminal is in its ordinary mode."""
-        return self._child.getecho()
+        return bool(self._child.getecho())
 
     def type_while_stopped(self, text: str, *, before: str) -> bool:
         """Stop the program and type, if `before` does not end the screen yet; let it go on, and say whether it did not."""

@@ -24,6 +24,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     **dict.fromkeys(PURE, frozenset[str]()),
     "config": frozenset(),
+    "config_file": frozenset({"config", "paths"}),
+    "topics": frozenset({"config", "paths"}),
     "paths": frozenset(),
     "instance": frozenset(),
     "service": frozenset({"paths"}),

@@ -51,10 +51,23 @@ def test_six_questions_make_a_thanks_of_somebody_new() -> None:
 
 def test_enter_takes_what_the_brackets_hold() -> None:
     with rigs.terminal("add") as terminal:
-        answer(terminal, ("Whom", "Ada"), (ADDRESS, ""), ("A digit [0 general]", ""), (WHEN, ""), (DETAIL, ""), (PROMISE, ""))
+        answer(
+            terminal,
+            ("Whom", "Ada"),
+            (ADDRESS, ""),
+            ("A digit [0 general]", ""),
+            (WHEN, ""),
+            (DETAIL, ""),
+            (PROMISE, ""),
+        )
         assert terminal.end() == 0
     (one,) = thanks()
-    assert (one["person"]["email"], one["meeting"]["kind"], one["details"], one["promises"]) == (None, "general", [], [])
+    assert (one["person"]["email"], one["meeting"]["kind"], one["details"], one["promises"]) == (
+        None,
+        "general",
+        [],
+        [],
+    )
 
 
 def test_somebody_known_is_not_asked_for_an_address_and_the_last_kind_is_the_bracket() -> None:
@@ -86,8 +99,10 @@ def test_what_can_not_be_understood_is_asked_again_with_the_old_text_to_edit() -
         terminal.until(lambda: terminal.lines[-1] == "Address (Enter: none yet) ada at home")
         terminal.send("\x15ada@gmial.com\r")
         answer(terminal, ("gmail.com? [Y/n]", "n"), (KIND, "tennis"))
-        terminal.ready("There is no kind 'tennis'.")
-        answer(terminal, (KIND, "coffee"), (WHEN, "25:61"))
+        terminal.until(lambda: terminal.lines[-1] == "A digit [0 general] tennis")
+        assert "There is no kind of meeting 'tennis'." in terminal.text
+        terminal.send("\x15coffee\r")
+        answer(terminal, (WHEN, "25:61"))
         terminal.until(lambda: terminal.lines[-1] == "When? [now] 25:61")
         terminal.send("\x15yesterday 10:00\r")
         answer(terminal, (DETAIL, ""), (PROMISE, ""))
@@ -97,8 +112,15 @@ def test_what_can_not_be_understood_is_asked_again_with_the_old_text_to_edit() -
 
 
 def test_what_the_ledger_refuses_is_asked_again_with_every_answer_kept() -> None:
-    with rigs.terminal("add") as terminal:
-        answer(terminal, ("Whom", "Ada, Chen a@example.com"), (KIND, "1"), (WHEN, ""), (DETAIL, "how you teach"), (PROMISE, ""))
+    with rigs.terminal("add", columns=120) as terminal:
+        answer(
+            terminal,
+            ("Whom", "Ada, Chen a@example.com"),
+            (KIND, "1"),
+            (WHEN, ""),
+            (DETAIL, "how you teach"),
+            (PROMISE, ""),
+        )
         terminal.until("Nothing was stored.")
         terminal.until(lambda: terminal.lines[-1] == "Whom did you meet? Ada, Chen a@example.com")
         terminal.send("\x15Ada a@example.com\r")

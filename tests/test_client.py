@@ -50,13 +50,11 @@ def _ask(data: bytes) -> bytes:
 
 
 def _fill() -> None:
-    for words in (
-        ("Ada Lovelace", "ada@example.com", "-k", "coffee", "-d", "why you left Rust", "-p", "the paper by friday"),
-        ("Chen Wei", "chen@example.com", "-k", "interview"),
-        ("José Álvarez", "-k", "event"),
-    ):
-        assert thanksd("add", *words, "--after", "1h").code == 0
-    assert thanksd("waive", "2", "--reason", "they are family").code == 0
+    asker = client()
+    asker.call("add", who="Ada Lovelace ada@example.com", kind="coffee", details=["why you left Rust"], after="1h")
+    asker.call("add", who="Chen Wei chen@example.com", kind="interview", after="1h")
+    asker.call("add", who="José Álvarez", kind="event", promises=["the paper by friday"], after="1h")
+    asker.call("waive", ref="2", reason="they are family")
 
 
 # Every verb that only looks, or gives the same again when asked twice.
@@ -89,26 +87,27 @@ def test_a_verb_gives_the_same_over_the_socket_as_in_process() -> None:
         assert json.loads(json.dumps(one)) == other, (verb, params)
 
 
-@pytest.mark.parametrize(
-    ("verb", "params"),
-    [
-        ("show", {"ref": "nobody"}),
-        ("add", {"who": "Ada <ada@example.com>, Eve <eve@example.com>"}),
-        ("confirm", {"letters": [{"thanks": 1, "sha256": "0" * 64}]}),
-    ],
-)
-def test_a_verb_that_refuses_says_the_same_over_the_socket(verb: str, params: dict[str, Any]) -> None:
-    _fill()
+_REFUSED: list[tuple[str, dict[str, Any]]] = [
+    ("show", {"ref": "nobody"}),
+    ("add", {"who": "Ada <ada@example.com>, Eve <eve@example.com>"}),
+    ("confirm", {"letters": [{"thanks": 1, "sha256": "0" * 64}]}),
+    ("undo", {}),
+]
 
-    def said() -> tuple[type[ThanksdError], str, str, str]:
-        with pytest.raises(ThanksdError) as refused:
-            client().call(verb, **params)
-        error = refused.value
-        return type(error), error.message, error.hint, error.code
 
-    here = said()
+def _refusal(verb: str, params: dict[str, Any]) -> tuple[type[ThanksdError], str, str, str]:
+    with pytest.raises(ThanksdError) as refused:
+        client().call(verb, **params)
+    error = refused.value
+    return type(error), error.message, error.hint, error.code
+
+
+def test_a_verb_that_refuses_says_the_same_over_the_socket() -> None:
+    client().call("add", who="Ada Lovelace ada@example.com", after="1h")
+    here = [_refusal(verb, params) for verb, params in _REFUSED]
+    assert len(set(here)) == len(_REFUSED)
     with daemon():
-        assert said() == here
+        assert [_refusal(verb, params) for verb, params in _REFUSED] == here
 
 
 def test_the_clock_of_who_asks_counts_not_the_daemons(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,10 +138,10 @@ except OSError as error:
 """
 
 
-def _as_stranger(request: dict[str, Any]) -> str:
+def _as_stranger(path: Path, request: dict[str, Any]) -> str:
     command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c", _STRANGER]
     data = json.dumps(request).encode() + b"\n"
-    done = subprocess.run([*command, str(socket_path())], input=data, capture_output=True, check=True, timeout=30)
+    done = subprocess.run([*command, str(path)], input=data, capture_output=True, check=True, timeout=30)
     return done.stdout.decode().strip()
 
 
@@ -154,18 +153,19 @@ needs_root = pytest.mark.skipif(
 @needs_root
 def test_somebody_else_does_not_reach_the_socket() -> None:
     with daemon():
-        assert _as_stranger(_signed(verb="owed")) == "refused PermissionError"
+        assert _as_stranger(socket_path(), _signed(verb="owed")) == "refused PermissionError"
 
 
 @needs_root
 def test_somebody_else_who_reaches_it_is_told_nothing(short_dir: Path) -> None:
     _fill()
     with daemon():
-        for folder in (*socket_path().parents, socket_path()):
-            if folder.is_relative_to(short_dir):
-                folder.chmod(0o777)
-        assert _as_stranger(_signed(verb="owed")) in {"said b''", "refused ConnectionResetError"}
-        _as_stranger(_signed(verb="waive", params={"ref": "1"}))
+        path = socket_path()
+        for one in (path, *path.parents):
+            if one.is_relative_to(short_dir):
+                one.chmod(0o777)
+        assert _as_stranger(path, _signed(verb="owed")) in {"said b''", "refused ConnectionResetError"}
+        _as_stranger(path, _signed(verb="waive", params={"ref": "1"}))
         assert value("SELECT state FROM thanks WHERE id = 1") == "owed"
         assert _ask(json.dumps(_signed(verb="owed")).encode() + b"\n").startswith(b'{"result":')
 
@@ -197,57 +197,41 @@ def _last_pass() -> str | None:
     return status["last_pass_at"] if status else None
 
 
-@pytest.mark.parametrize(
-    "request_bytes",
-    [
-        b"",
-        b"\n",
-        b"\xff\xfe\n",
-        b"null\n",
-        b"[]\n",
-        b'"owed"\n',
-        b"{}\n",
-        b'{"verb": 7}\n',
-        b'{"verb": "owed"}\n',
-        b"[" * 100_000 + b"\n",
-        b'{"verb": "owed", "params": {"a": "' + b"x" * (1 << 20) + b'"}}\n',
-        b'{"verb": "owed"',
-    ],
-    ids=range(12),
-)
-def test_garbage_is_answered_with_silence_and_hurts_nothing(request_bytes: bytes) -> None:
+_GARBAGE = [
+    b"",
+    b"\n",
+    b"\xff\xfe\n",
+    b"null\n",
+    b"[]\n",
+    b'"owed"\n',
+    b"{}\n",
+    b'{"verb": 7}\n',
+    b'{"verb": "owed"}\n',
+    b"[" * 100_000 + b"\n",
+    b'{"verb": "owed", "params": {"a": "' + b"x" * (1 << 20) + b'"}}\n',
+    b'{"verb": "owed"',
+]
+_WRONG = [{"params": []}, {"params": "x"}, {"version": 1}, {"config": None}, {"tz": 9}, {"lines": "yes"}]
+
+
+def test_garbage_is_answered_with_silence_and_hurts_nothing() -> None:
+    wrong = [json.dumps(_signed(verb="owed") | field).encode() + b"\n" for field in _WRONG]
     with daemon() as running:
-        try:
-            assert _ask(request_bytes) == b""
-        except (ConnectionResetError, BrokenPipeError):
-            # It hung up before it had read all of it.
-            assert len(request_bytes) > listener._LONGEST_REQUEST
-        assert client().call("owed")["thanks"] == []
+        for data in (*_GARBAGE, *wrong):
+            try:
+                assert _ask(data) == b"", data[:80]
+            except (ConnectionResetError, BrokenPipeError):
+                # It hung up before it had read all of it.
+                assert len(data) > listener._LONGEST_REQUEST
+            assert client().call("owed")["thanks"] == []
         assert "Traceback" not in running.log
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"params": []},
-        {"params": "x"},
-        {"version": 1},
-        {"config": None},
-        {"tz": 9},
-        {"lines": "yes"},
-    ],
-)
-def test_a_request_with_a_wrong_field_is_dropped(wrong: dict[str, Any]) -> None:
-    with daemon() as running:
-        assert _ask(json.dumps(_signed(verb="owed") | wrong).encode() + b"\n") == b""
-        assert client().call("owed")["thanks"] == []
-        assert "Traceback" not in running.log
-
-
-@pytest.mark.parametrize("verb", ["dispatch", "recover", "answer", "show_again", "nudges_failed", "__init__", "x"])
-def test_the_socket_offers_no_verb_of_the_daemons_own(verb: str) -> None:
-    with daemon(), pytest.raises(UsageError):
-        client().call(verb)
+def test_the_socket_offers_no_verb_of_the_daemons_own() -> None:
+    with daemon():
+        for verb in ("dispatch", "recover", "answer", "show_again", "nudges_failed", "__init__", "nothing"):
+            with pytest.raises(UsageError):
+                client().call(verb)
 
 
 def test_a_verb_with_wrong_words_is_an_error_and_the_daemon_lives_on() -> None:

@@ -1,14 +1,22 @@
-"""Which nudges are due, when, and what an answer does: the verbs, on a real store, with a clock of ours."""
+"""Nudges: which are due and what an answer does, with a clock of ours; then on a real dunst, really pressed."""
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import desktop_rigs
+import parts
 import pytest
-from daemon_rigs import Ledger
+from cli_rigs import configure, new_ledger
+from daemon_rigs import Ledger, add, client, confirm, daemon, query, settings, value, wait_for
+from desktop_rigs import Desk
+from smtp_rigs import DROP, Authority, Scripted, mail_server
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -370,3 +378,278 @@ def test_after_all_is_said_nothing_is_planned(ledger: Ledger) -> None:
     assert ledger.call("next_moment")["popup"] == "2025-03-12T09:00:01Z"
     ledger.call("done", ref="1")
     assert ledger.call("next_moment") == {"popup": None, "letter": None}
+
+
+# --- on a real notification server ---
+
+
+@pytest.fixture
+def desk(short_dir: Path) -> Iterator[Desk]:
+    """A bus and a screen; a ledger and its settings in the home."""
+    with desktop_rigs.desk(short_dir) as found:
+        settings()
+        new_ledger()
+        yield found
+
+
+def _session(desk: Desk) -> dict[str, str]:
+    """Give what a program of this desktop's session knows of it."""
+    return {name: desk.environ[name] for name in ("DBUS_SESSION_BUS_ADDRESS", "DISPLAY")}
+
+
+def _state(thanks: int = 1) -> str:
+    return str(client().call("show", ref=str(thanks))["thanks"][0]["state"])
+
+
+def _shown(count: int = 1) -> None:
+    """Wait until so many nudges have their receipt."""
+    wait_for(lambda: value("SELECT count(*) FROM nudge WHERE shown_at IS NOT NULL") == count)
+
+
+def _read_popups(desk: Desk, count: int = 1) -> dict[str, str]:
+    """Close the popups, once so many are on the screen, and give the bodies by title."""
+    wait_for(lambda: desk.displayed() == count)
+    desk.ctl("close-all")
+    wait_for(lambda: len(desk.history()) == count)
+    return {one["summary"]: one["body"] for one in desk.history()}
+
+
+def test_a_due_thanks_pops_up_and_later_snoozes_it(desk: Desk) -> None:
+    with desk.dunst(), daemon(environ=_session(desk)):
+        add(after="0s")
+        _shown()
+        assert desk.displayed() == 1
+        assert query("SELECT channel, popup_id > 0, server LIKE ':%', closed_at FROM nudge") == [("desktop", 1, 1, None)]
+        assert _state() == "due"
+        desk.press("Later")
+        wait_for(lambda: _state() == "snoozed")
+        wait_for(lambda: desk.displayed() == 0)
+        assert query("SELECT answer FROM nudge") == [("later",)]
+
+
+def test_what_the_popup_says_is_what_was_noted(desk: Desk) -> None:
+    with desk.dunst(), daemon(environ=_session(desk)):
+        add("Ada Love&lace", after="0s", details=["R&D <b>bold</b>"])
+        _shown()
+        ((title, body),) = _read_popups(desk).items()
+    assert title == "Thank Ada Love&lace?"
+    assert "R&amp;D &lt;b&gt;bold&lt;/b&gt;" in body
+
+
+def test_not_needed_waives_and_can_be_taken_back_in_a_popup(desk: Desk) -> None:
+    with desk.dunst(), daemon(environ=_session(desk)):
+        add(after="0s")
+        _shown()
+        desk.press("Not needed")
+        wait_for(lambda: _state() == "waived")
+        wait_for(lambda: desk.displayed() == 1)
+        desk.press("Undo")
+        wait_for(lambda: _state() == "due")
+
+
+def _terminal(home: Path, runs: str) -> Path:
+    """Make a terminal program that notes its words and then `runs` something."""
+    script = home / "terminal"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {home}/opened\nshift\n{runs}\n')
+    script.chmod(0o700)
+    return script
+
+
+def test_review_opens_the_users_terminal_and_is_no_answer(desk: Desk, home: Path) -> None:
+    parts.need("script")
+    settings(terminal=str(_terminal(home, 'exec script -qec "$*" /dev/null')))
+    with desk.dunst(), daemon(environ=_session(desk)) as running:
+        add(after="0s")
+        _shown()
+        desk.press("Review")
+        wait_for(lambda: query("SELECT 1 FROM event WHERE what = 'opened'"))
+        opened = wait_for(lambda: (home / "opened").exists() and (home / "opened").read_text())
+        assert opened.startswith("-e env THANKSD_OPENED=popup ")
+        assert opened.endswith(" review 1\n")
+        # `prepare` comes from the review that really runs in it.
+        wait_for(lambda: query("SELECT 1 FROM draft WHERE prepared_sha256 IS NOT NULL"))
+        assert _state() == "due"
+        assert query("SELECT answered_at FROM nudge") == [(None,)]
+        assert "no terminal opened" not in running.log
+
+
+def test_where_no_terminal_opens_a_popup_says_what_to_type(desk: Desk) -> None:
+    settings(terminal="no-such-terminal")
+    with desk.dunst(), daemon(environ=_session(desk)):
+        add(after="0s")
+        _shown()
+        desk.press("Review")
+        wait_for(lambda: query("SELECT 1 FROM event WHERE what = 'opened'"))
+        assert _read_popups(desk, 2)["Could not open a terminal"] == "Run: thanksd review 1"
+
+
+def test_a_terminal_in_which_nothing_comes_up_is_noticed(desk: Desk, home: Path) -> None:
+    settings(terminal=str(_terminal(home, "exec sleep 30")))
+    with desk.dunst(), daemon(environ=_session(desk)):
+        add(after="0s")
+        _shown()
+        desk.press("Review")
+        wait_for(lambda: (home / "opened").exists())
+        assert "Could not open a terminal" in _read_popups(desk, 2)
+
+
+def test_a_popup_that_is_closed_is_not_answered(desk: Desk) -> None:
+    with desk.dunst(), daemon(environ=_session(desk)):
+        add(after="0s")
+        _shown()
+        desk.ctl("close")
+        wait_for(lambda: value("SELECT closed_at FROM nudge") is not None)
+        assert _state() == "due"
+        assert value("SELECT popup_at > datetime('now') FROM thanks") == 1
+
+
+def test_three_that_came_due_while_nobody_looked_are_one_popup(desk: Desk) -> None:
+    for name in ("Ada Lovelace", "Chen Wei", "Tom Jones"):
+        add(name, after="0s")
+    with desk.dunst(), daemon(environ=_session(desk)):
+        _shown(3)
+        ((title, body),) = _read_popups(desk).items()
+    assert (title, body.split(".")[0]) == ("3 people to thank", "Ada, Chen, Tom")
+
+
+def test_what_is_answered_on_the_command_line_takes_its_popup_down(desk: Desk) -> None:
+    with desk.dunst(), daemon(environ=_session(desk)):
+        add(after="0s")
+        _shown()
+        assert desk.displayed() == 1
+        client().call("done", ref="1", how="in person")
+        wait_for(lambda: desk.displayed() == 0)
+
+
+def test_after_a_restart_of_the_server_there_is_one_popup_and_its_buttons_work(desk: Desk) -> None:
+    with daemon(environ=_session(desk)):
+        with desk.dunst() as pid:
+            add(after="0s")
+            _shown()
+            os.kill(pid, signal.SIGKILL)
+        with desk.dunst():
+            _shown(2)
+            assert desk.displayed() == 1
+            desk.press("Later")
+            wait_for(lambda: _state() == "snoozed")
+
+
+def test_after_a_restart_of_the_daemon_there_is_one_popup_and_its_buttons_work(desk: Desk) -> None:
+    with desk.dunst():
+        with daemon(environ=_session(desk)):
+            add(after="0s")
+            _shown()
+        with daemon(environ=_session(desk)):
+            _shown(2)
+            wait_for(lambda: desk.displayed() == 1)
+            desk.press("Later")
+            wait_for(lambda: _state() == "snoozed")
+
+
+def test_a_server_that_hangs_loses_nothing_and_keeps_no_command_waiting(desk: Desk) -> None:
+    with desk.dunst() as pid, daemon(environ=_session(desk), quick=True):
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            add(after="0s")
+            wait_for(lambda: query("SELECT 1 FROM nudge"))
+            assert _state() == "due"
+            wait_for(lambda: query("SELECT 1 FROM nudge WHERE error LIKE '%did not answer%'"))
+            assert _state() == "due"
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        _shown()
+        assert desk.displayed() == 1
+        assert value("SELECT count(*) FROM nudge") == 1
+
+
+def test_a_server_that_comes_after_the_nudge_was_due_shows_it_then(desk: Desk) -> None:
+    with daemon(environ=_session(desk)):
+        add(after="0s")
+        wait_for(lambda: query("SELECT 1 FROM nudge WHERE error IS NOT NULL"))
+        # Sooner than the clock would try again.
+        with desk.dunst():
+            wait_for(lambda: query("SELECT 1 FROM nudge WHERE shown_at IS NOT NULL"), 15)
+            assert desk.displayed() == 1
+
+
+def test_a_session_that_begins_after_the_daemon_is_found(short_dir: Path) -> None:
+    desktop_rigs.need()
+    settings()
+    new_ledger()
+    with desktop_rigs.screen() as display:
+        environ = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={short_dir}/bus", "DISPLAY": display}
+        with daemon(environ=environ, quick=True):
+            add(after="0s")
+            wait_for(lambda: query("SELECT 1 FROM nudge WHERE error IS NOT NULL"))
+            with desktop_rigs.bus(short_dir) as bus:
+                desk = Desk(short_dir, {**bus, "DISPLAY": display})
+                with desk.dunst():
+                    _shown()
+                    assert desk.displayed() == 1
+
+
+_ACCOUNT = """\
+[me]
+name = "Sam Lee"
+email = "ada@example.org"
+[transport]
+kind = "smtp"
+[transport.smtp]
+host = "{host}"
+port = {port}
+security = "{security}"
+auth = "{auth}"
+password_command = "echo wrong"
+[nudge]
+quiet_hours = "00:00-23:59"
+terminal = "{terminal}"
+[send]
+undo = "0s"
+"""
+
+
+def _account(port: int, host: str = "127.0.0.1", security: str = "none", auth: str = "none", terminal: str = "") -> None:
+    configure(_ACCOUNT.format(port=port, host=host, security=security, auth=auth, terminal=terminal))
+
+
+def test_a_refused_letter_pops_up_with_the_servers_words(desk: Desk) -> None:
+    with mail_server(login=False) as box, desk.dunst(), daemon(environ=_session(desk)):
+        box.answers["RCPT"] = "550 5.1.1 no such user"
+        _account(box.port)
+        confirm(add())
+        _shown()
+        assert _state() == "due"
+        ((title, body),) = _read_popups(desk).items()
+    assert title == "Ada's address was refused"
+    assert body.startswith("ada@example.com: ")
+    assert "no such user" in body
+
+
+def test_a_held_letter_pops_up_and_asks(desk: Desk, home: Path) -> None:
+    with Scripted({".": DROP}) as server, desk.dunst(), daemon(environ=_session(desk)):
+        _account(server.port, terminal=str(_terminal(home, "exec true")))
+        confirm(add())
+        _shown()
+        assert value("SELECT state FROM letter") == "held"
+        desk.press("Look into it")
+        opened = wait_for(lambda: (home / "opened").exists() and (home / "opened").read_text())
+        assert opened.endswith(" resolve 1\n")
+        assert list(_read_popups(desk)) == ["Did Ada's letter arrive?"]
+
+
+def test_a_refused_password_pops_up_once_and_opens_what_mends_it(desk: Desk, home: Path, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    session = _session(desk) | {"SSL_CERT_FILE": str(authority.file)}
+    with mail_server(authority.context()) as box, desk.dunst(), daemon(environ=session):
+        terminal = str(_terminal(home, "exec true"))
+        _account(box.port, "localhost", "starttls", "password", terminal)
+        confirm(add())
+        wait_for(lambda: value("SELECT reason FROM letter") == "credentials")
+        confirm(add("Chen Wei"))
+        _shown()
+        assert desk.displayed() == 1
+        desk.press("Fix it")
+        opened = wait_for(lambda: (home / "opened").exists() and (home / "opened").read_text())
+        assert opened.endswith(" credentials set\n")
+        assert list(_read_popups(desk)) == ["localhost refused the password"]
+        assert box.seen.count(b"AUTH") == 1

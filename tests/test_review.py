@@ -21,12 +21,14 @@ import terminal_rigs as rigs
 NO_ACCOUNT = '[me]\nname = "Sam Lee"\nemail = "sam.lee@example.org"\ntimezone = "Europe/Berlin"\n'
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def mail(home: Path) -> Path:
     return rigs.configure(home)
 
 
-def add(name: str = "Ada Lovelace", *options: str, email: str = "ada@example.com", detail: str = "why you left Rust") -> None:
+def add(
+    name: str = "Ada Lovelace", *options: str, email: str = "ada@example.com", detail: str = "why you left Rust"
+) -> None:
     """Note a coffee of five hours ago: due, and in time until tomorrow."""
     details = ["-d", detail] if detail else []
     rigs.thanksd("add", name, *([email] if email else []), "-k", "coffee", "-w", "5h ago", *details, *options)
@@ -73,7 +75,7 @@ def test_the_screen_shows_everything_in_the_order_of_the_drawing(mail: Path) -> 
         labels = [
             *("Thanks 1, 1 of 1 due", "best by to", "h left", "To       Ada Lovelace <ada@example.com>"),
             *("From     Sam Lee <sam.lee@example.org>", f"Save in {mail} (nobody is mailed)"),
-            *("Subject  Thank you for the coffee", 'You know coffee, ', 'Café Einstein; "why you left Rust"'),
+            *("Subject  Thank you for the coffee", "You know coffee, ", 'Café Einstein; "why you left Rust"'),
             *("-" * 80, "Dear Ada,", "why you left Rust.", "Sam Lee", "-" * 80, "Findings none. 67 words. sha256 "),
             *("Leaves   30 s after s, today about ", "; u takes it back until then"),
             " s send   e edit   d detail   a another wording   l later\n",
@@ -86,7 +88,7 @@ def test_the_screen_shows_everything_in_the_order_of_the_drawing(mail: Path) -> 
         assert len(terminal.lines) <= 24
 
 
-def test_forty_columns_and_wide_characters_break_no_line(mail: Path) -> None:
+def test_forty_columns_and_wide_characters_break_no_line() -> None:
     add("王小明 " + "長" * 60, "--place", "京都の喫茶店" * 5, email="wang@example.com")
     with rigs.terminal("review", columns=40, lines=40) as terminal:
         terminal.ready("? help")
@@ -103,16 +105,16 @@ def test_forty_columns_and_wide_characters_break_no_line(mail: Path) -> None:
     assert widths[0] > 0
 
 
-def test_a_window_that_changes_its_size_is_drawn_anew(mail: Path) -> None:
+def test_a_window_that_changes_its_size_is_drawn_anew() -> None:
     add()
     with rigs.terminal("review") as terminal:
         terminal.ready("-" * 80)
-        terminal.resize(50, 24)
-        terminal.until(lambda: "-" * 80 not in terminal.text and "-" * 50 in terminal.text)
+        terminal.resize(100, 30)
+        terminal.until("-" * 100)
         assert terminal.lines[0].startswith("Thanks 1")
 
 
-def test_a_dumb_terminal_gets_the_same_text_without_escape_codes(mail: Path) -> None:
+def test_a_dumb_terminal_gets_the_same_text_without_escape_codes() -> None:
     add()
     with rigs.terminal("review", lines=60, TERM="dumb") as terminal:
         text = terminal.ready("Thanks 1, 1 of 1 due", "Dear Ada,", "Sam Lee", "Findings none", "q quit")
@@ -123,7 +125,7 @@ def test_a_dumb_terminal_gets_the_same_text_without_escape_codes(mail: Path) -> 
     assert "0 thanked. This month " in terminal.text
 
 
-def test_data_can_not_command_the_terminal(home: Path, mail: Path) -> None:
+def test_data_can_not_command_the_terminal(home: Path) -> None:
     add()
     add("Chen Wei", email="chen@example.com")
     rigs.thanksd("draft", "1", "--subject", "My own")
@@ -140,13 +142,13 @@ def test_data_can_not_command_the_terminal(home: Path, mail: Path) -> None:
         assert hostile.encode() not in terminal.raw
 
 
-def test_an_address_beyond_ascii_is_shown_as_the_envelope_has_it_and_as_it_reads(mail: Path) -> None:
+def test_an_address_beyond_ascii_is_shown_as_the_envelope_has_it_and_as_it_reads() -> None:
     add("Jörg", email="joerg@müller.example")
     with rigs.terminal("review") as terminal:
         terminal.ready("Jörg <joerg@xn--mller-kva.example>, that is joerg@müller.example")
 
 
-def test_the_keys_explain_themselves(mail: Path) -> None:
+def test_the_keys_explain_themselves() -> None:
     add()
     with rigs.terminal("review") as terminal:
         terminal.key("?")
@@ -183,7 +185,7 @@ def test_the_hold_ends_by_itself(home: Path) -> None:
     assert len(rigs.letters(mail)) == 1
 
 
-def test_enter_space_and_pastes_never_send(mail: Path) -> None:
+def test_enter_space_and_pastes_never_send() -> None:
     add()
     with rigs.terminal("review") as terminal:
         for typed in ("\r", " ", "ss", "s\r", "\x1b[200~s\x1b[201~", "\x1bOs", "\x1b[200~ pasted s\rs"):
@@ -195,16 +197,16 @@ def test_enter_space_and_pastes_never_send(mail: Path) -> None:
     assert "confirmed" not in rigs.thanksd("log")
 
 
-@pytest.mark.parametrize("opened", [{}, {"THANKSD_OPENED": "popup"}])
-def test_keys_typed_before_the_prompt_are_dropped(mail: Path, opened: dict[str, str]) -> None:
+@pytest.mark.parametrize("opened", ["", "popup"])
+def test_keys_typed_before_the_prompt_are_dropped(opened: str) -> None:
     add()
     for _ in range(5):
-        with rigs.terminal("review", **opened) as terminal:
+        with rigs.terminal("review", THANKSD_OPENED=opened) as terminal:
             terminal.send("s")
             terminal.until("? help")
             # Stopped, so that it can't come to its prompt between our look and our key.
             if terminal.type_while_stopped("s", before=">"):
-                terminal.until(lambda: terminal.text.endswith(">"))  # noqa: B023  called before the loop goes on
+                terminal.until(lambda: terminal.text.endswith(">"))
                 terminal.key("q")
                 assert terminal.end() == 0
                 assert states() == ["due"]
@@ -212,7 +214,7 @@ def test_keys_typed_before_the_prompt_are_dropped(mail: Path, opened: dict[str, 
     pytest.fail("the prompt came before anything could be typed")
 
 
-def test_a_long_letter_is_sent_only_after_its_last_line_was_shown(mail: Path) -> None:
+def test_a_long_letter_is_sent_only_after_its_last_line_was_shown() -> None:
     add("Ada Lovelace", detail="how you explained monads to me. " * 20)
     with rigs.terminal("review") as terminal:
         first = terminal.ready("more lines: press space")
@@ -246,10 +248,14 @@ def test_a_letter_that_changed_meanwhile_is_shown_again_before_it_goes(mail: Pat
 def test_a_blocked_letter_goes_only_on_the_readers_own_word(mail: Path) -> None:
     add()
     body = rigs.thanksd("draft", "1").partition("\n\n")[2].replace("Dear Ada", "Dear Adam")
-    done = subprocess.run([rigs.PROGRAM, "draft", "1", "--body-file", "-"], input=body, text=True, check=True, capture_output=True)
+    done = subprocess.run(
+        [rigs.PROGRAM, "draft", "1", "--body-file", "-"], input=body, text=True, check=True, capture_output=True
+    )
     assert "block" in done.stdout
     with rigs.terminal("review", lines=40) as terminal:
-        terminal.ready('block  greeting: the letter says "Dear Adam", the person is Ada.\n       e edit   o send anyway (recorded)')
+        terminal.ready(
+            'block  greeting: the letter says "Dear Adam", the person is Ada.\n       e edit   o send anyway (recorded)'
+        )
         terminal.key("s")
         terminal.ready("Blocked: greeting\n>")
         terminal.key("o")
@@ -260,7 +266,7 @@ def test_a_blocked_letter_goes_only_on_the_readers_own_word(mail: Path) -> None:
     assert "sent although blocked: greeting" in rigs.thanksd("log", "1")
 
 
-def test_o_sends_nothing_that_nothing_blocks(mail: Path) -> None:
+def test_o_sends_nothing_that_nothing_blocks() -> None:
     add()
     with rigs.terminal("review") as terminal:
         terminal.key("o")
@@ -344,7 +350,7 @@ def test_a_window_closed_during_the_countdown_takes_the_letter_back(mail: Path) 
     assert rigs.letters(mail) == []
 
 
-def test_ctrl_c_is_quiet_takes_back_and_leaves_the_terminal_as_it_was(mail: Path) -> None:
+def test_ctrl_c_is_quiet_takes_back_and_leaves_the_terminal_as_it_was() -> None:
     add()
     add("Chen Wei", email="chen@example.com")
     with rigs.terminal("review") as terminal:
@@ -361,7 +367,7 @@ def test_ctrl_c_is_quiet_takes_back_and_leaves_the_terminal_as_it_was(mail: Path
 # --- answering without a letter, and writing ---
 
 
-def test_later_not_needed_otherwise_and_next_are_one_key_each(mail: Path) -> None:
+def test_later_not_needed_otherwise_and_next_are_one_key_each() -> None:
     for name in ("Ada", "Chen", "Tom", "Grace"):
         add(name, email=f"{name.lower()}@example.com")
     with rigs.terminal("review") as terminal:
@@ -380,7 +386,7 @@ def test_later_not_needed_otherwise_and_next_are_one_key_each(mail: Path) -> Non
     assert "thanked otherwise: by phone" in rigs.thanksd("log", "3")
 
 
-def test_the_last_answer_says_how_to_take_it_back_afterwards(mail: Path) -> None:
+def test_the_last_answer_says_how_to_take_it_back_afterwards() -> None:
     add()
     with rigs.terminal("review") as terminal:
         terminal.key("w")
@@ -388,7 +394,7 @@ def test_the_last_answer_says_how_to_take_it_back_afterwards(mail: Path) -> None
         assert "Ada: not needed. A slip? thanksd undo 1" in terminal.text
 
 
-def test_a_gap_is_one_question_and_the_answer_is_in_the_letter(mail: Path) -> None:
+def test_a_gap_is_one_question_and_the_answer_is_in_the_letter() -> None:
     add(detail="")
     with rigs.terminal("review") as terminal:
         text = terminal.ready("Enter alone: skip for now    q quit")
@@ -402,7 +408,7 @@ def test_a_gap_is_one_question_and_the_answer_is_in_the_letter(mail: Path) -> No
     assert thanks()[0]["details"] == ["why you left C"]
 
 
-def test_enter_at_the_gap_skips_for_now(mail: Path) -> None:
+def test_enter_at_the_gap_skips_for_now() -> None:
     add(detail="")
     add("Chen Wei", email="chen@example.com")
     with rigs.terminal("review", "1", "2") as terminal:
@@ -413,7 +419,7 @@ def test_enter_at_the_gap_skips_for_now(mail: Path) -> None:
     assert states() == ["due", "due"]
 
 
-def test_a_missing_address_is_asked_first_and_a_mistyped_provider_is_noticed(mail: Path) -> None:
+def test_a_missing_address_is_asked_first_and_a_mistyped_provider_is_noticed() -> None:
     add(email="")
     with rigs.terminal("review") as terminal:
         terminal.ready("Ada's address? (Enter: thanked another way)")
@@ -425,7 +431,7 @@ def test_a_missing_address_is_asked_first_and_a_mistyped_provider_is_noticed(mai
         terminal.ready("To       Ada Lovelace <ada@gmail.com>", "s send")
 
 
-def test_enter_at_the_address_is_thanked_another_way(mail: Path) -> None:
+def test_enter_at_the_address_is_thanked_another_way() -> None:
     add(email="")
     with rigs.terminal("review") as terminal:
         terminal.line("")
@@ -434,7 +440,7 @@ def test_enter_at_the_address_is_thanked_another_way(mail: Path) -> None:
     assert states() == ["thanked"]
 
 
-def test_the_detail_key_gives_the_old_text_to_edit(mail: Path) -> None:
+def test_the_detail_key_gives_the_old_text_to_edit() -> None:
     add(detail="why she left Rust")
     with rigs.terminal("review", lines=40) as terminal:
         terminal.ready("warn  third-person:")
@@ -445,7 +451,7 @@ def test_the_detail_key_gives_the_old_text_to_edit(mail: Path) -> None:
     assert thanks()[0]["details"] == ["why you left Rust"]
 
 
-def test_another_wording_and_back_keeps_a_text_of_ones_own(mail: Path) -> None:
+def test_another_wording_and_back_keeps_a_text_of_ones_own() -> None:
     add()
     rigs.thanksd("draft", "1", "--subject", "My own subject")
     with rigs.terminal("review") as terminal:
@@ -464,11 +470,12 @@ def editor(folder: Path, script: str) -> str:
     return str(path)
 
 
-def test_the_editor_gets_a_private_file_and_what_it_leaves_is_the_letter(mail: Path, tmp_path: Path) -> None:
+def test_the_editor_gets_a_private_file_and_what_it_leaves_is_the_letter(tmp_path: Path) -> None:
     add()
     seen = tmp_path / "seen"
     command = editor(
-        tmp_path, f'stat -c "%a %n" "$2" "$(dirname "$2")" >{seen}; sed -i "s/^Subject: .*/Subject: Thanks, Ada/; s/Rust/C/" "$2"'
+        tmp_path,
+        f'stat -c "%a %n" "$2" "$(dirname "$2")" >{seen}; sed -i "s/^Subject: .*/Subject: Thanks, Ada/; s/Rust/C/" "$2"',
     )
     with rigs.terminal("review", EDITOR="false", VISUAL=f"{command} --wait") as terminal:
         terminal.key("e")
@@ -480,7 +487,7 @@ def test_the_editor_gets_a_private_file_and_what_it_leaves_is_the_letter(mail: P
     assert not Path(folder.split()[1]).exists()
 
 
-def test_an_editor_that_fails_changes_nothing(mail: Path, tmp_path: Path) -> None:
+def test_an_editor_that_fails_changes_nothing() -> None:
     add()
     with rigs.terminal("review", EDITOR="false") as terminal:
         terminal.key("e")
@@ -490,7 +497,7 @@ def test_an_editor_that_fails_changes_nothing(mail: Path, tmp_path: Path) -> Non
         terminal.ready("no-such-editor could not be run", "why you left Rust.")
 
 
-def test_a_text_that_can_not_be_stored_is_kept_for_its_writer(mail: Path, tmp_path: Path) -> None:
+def test_a_text_that_can_not_be_stored_is_kept_for_its_writer(tmp_path: Path) -> None:
     add()
     command = editor(tmp_path, """printf 'Subject: too long%0300d\\n\\nDear Ada, my long work' 0 >"$1" """)
     with rigs.terminal("review", lines=40, EDITOR=command, TMPDIR=str(tmp_path)) as terminal:
@@ -503,20 +510,20 @@ def test_a_text_that_can_not_be_stored_is_kept_for_its_writer(mail: Path, tmp_pa
 # --- beginnings and ends ---
 
 
-def test_review_without_a_terminal_says_what_to_do_instead(mail: Path) -> None:
+def test_review_without_a_terminal_says_what_to_do_instead() -> None:
     add()
     said = rigs.thanksd("review", code=2)
     assert "needs a terminal" in said
     assert "thanksd send REF --yes" in said
 
 
-def test_review_of_nobody_says_so(mail: Path) -> None:
+def test_review_of_nobody_says_so() -> None:
     with rigs.terminal("review") as terminal:
         assert terminal.end() == 0
         assert "Nobody is waiting for thanks." in terminal.text
 
 
-def test_one_letter_that_can_not_be_shown_does_not_stop_the_others(home: Path, mail: Path) -> None:
+def test_one_letter_that_can_not_be_shown_does_not_stop_the_others(home: Path) -> None:
     add()
     add("Chen Wei", "--template", "general", email="chen@example.com")
     folder = home / ".config/thanksd/templates"

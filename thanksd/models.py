@@ -52,6 +52,7 @@ class Person(Base):
     """Somebody you met. `name_key` and `email_key` are folded (case, accents) for finding them again."""
 
     __tablename__ = "person"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  SQLAlchemy's form; a number is never reused
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
     name_key: Mapped[str] = mapped_column(String, index=True)

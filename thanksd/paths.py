@@ -64,7 +64,9 @@ def home() -> Path:
     """
     found = os.path.expanduser("~")  # noqa: PTH111  Path.home() raises RuntimeError, this gives "~" back
     if not found.startswith("/"):
-        raise ConfigError("There is no home folder.", "Set HOME, or XDG_CONFIG_HOME and XDG_DATA_HOME.")
+        raise ConfigError(
+            "There is no home folder.", "Set HOME, or XDG_CONFIG_HOME, XDG_DATA_HOME and XDG_RUNTIME_DIR."
+        )
     return Path(found)
 
 

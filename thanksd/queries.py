@@ -158,7 +158,8 @@ def find_ref(connection: Connection, ref: str, *, closed_too: bool = False) -> i
     """
     if ref.isascii() and ref.isdigit():
         return _by_number(connection, int(ref))
-    words = fold(ref).split()
+    # What no store can hold (lone surrogates) matches nobody.
+    words = fold(ref).encode(errors="replace").decode().split()
     candidates = _open_matches(connection, words) if words else []
     if len(candidates) == 1:
         return int(candidates[0].id)

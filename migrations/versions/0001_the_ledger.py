@@ -47,6 +47,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("email_key"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_person_name_key", "person", ["name_key"], unique=False)
 

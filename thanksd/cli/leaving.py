@@ -112,7 +112,8 @@ def _tell(context: click.Context, number: int) -> int:
     one = state_of(context).client.call("show", ref=str(number))["thanks"][0]
     letter, first = one["letter"], str(one["person"]["name"]).split()[0]
     if letter["state"] == "sent":
-        say(sent_words(first, letter["server_reply"] or ""))
+        tell = note if state_of(context).json else say
+        tell(sent_words(first, letter["server_reply"] or ""))
         return 0
     reply = letter["server_reply"] or letter["reason"] or ""
     words = {

@@ -23,7 +23,7 @@ def wants_json(context: click.Context, **facts: object) -> bool:
     """Print the facts as one JSON object where --json was given, and say whether that was so."""
     if not state_of(context).json:
         return False
-    click.echo(json.dumps({"v": 1, **facts}, ensure_ascii=False))
+    click.echo(json.dumps({"v": 1, **facts}))
     return True
 
 

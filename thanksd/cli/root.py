@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from thanksd import __version__
-from thanksd.errors import ThanksdError
+from thanksd.errors import PermissionDeniedError, ThanksdError, TryLaterError
 
 if TYPE_CHECKING:
     from thanksd.client import Client
@@ -177,7 +177,7 @@ def app(context: click.Context) -> None:
 
 def run() -> int:
     """Run one command and give its exit code; errors go to stderr as one line and one hint."""
-    state = State()
+    state, output = State(), sys.stdout
     try:
         code = app.main(prog_name="thanksd", standalone_mode=False, obj=state)
         _say_the_rest(state)
@@ -188,14 +188,34 @@ def run() -> int:
         return _usage(error)
     except (click.Abort, KeyboardInterrupt):
         return 130
-    except BrokenPipeError:
-        # The reader has what it wanted (`| head`); Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except (OSError, SystemExit) as error:
+        return _of_system(error, state, reader_left=sys.stdout is not output)
     except ThanksdError as error:
         return _complain(error, state)
     else:
         return code if isinstance(code, int) else 0
+
+
+def _of_system(error: OSError | SystemExit, state: State, *, reader_left: bool) -> int:
+    """Say in words what the system refused; a reader that left (`| head`) has what it wanted."""
+    # click answers such a reader by SystemExit(1), with a wrapper around stdout; and completion by SystemExit(0).
+    if reader_left or isinstance(error, BrokenPipeError):
+        _drop_output()
+        return 0
+    if isinstance(error, SystemExit):
+        raise error
+    if error.filename is None:
+        _drop_output()
+        message = f"The output can't be written: {error.strerror}. What you asked for may have been done."
+        return _complain(TryLaterError(message, "See: thanksd log"), state, error)
+    kind = PermissionDeniedError if isinstance(error, PermissionError) else TryLaterError
+    message = f"{os.fsdecode(error.filename)}: {error.strerror}."
+    return _complain(kind(message, "Look at it, then try again."), state, error)
+
+
+def _drop_output() -> None:
+    # Python would complain once more when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _say_the_rest(state: State) -> None:
@@ -206,11 +226,11 @@ def _say_the_rest(state: State) -> None:
         say_the_rest(client)
 
 
-def _complain(error: ThanksdError, state: State) -> int:
+def _complain(error: ThanksdError, state: State, cause: BaseException | None = None) -> int:
     if state.debug:
         import traceback  # noqa: PLC0415  only for --debug
 
-        traceback.print_exception(error)
+        traceback.print_exception(cause or error)
     from thanksd.addresses import display_safe  # noqa: PLC0415  messages may hold what somebody typed or sent
 
     for line in (error.message, error.hint):

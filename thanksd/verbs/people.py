@@ -89,7 +89,8 @@ def _find(connection: Connection, who: str) -> AnyRow:
     if who.isascii() and who.isdigit():
         which = Person.id == min(int(who), 2**63 - 1)
     else:
-        key = fold(who)
+        # What no store can hold (lone surrogates) matches nobody.
+        key = fold(who).encode(errors="replace").decode()
         name = or_(
             Person.name_key.startswith(key, autoescape=True), Person.name_key.contains(f" {key}", autoescape=True)
         )
