@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 PROGRAM = Path(sys.executable).with_name("thanksd")
@@ -198,7 +199,7 @@ def alone(folder: Path, runs: int) -> None:
         ratio(
             f"{option} / import click",
             1.4,
-            lambda option=option: cpu([str(PROGRAM), option], place.environ),
+            partial(cpu, [str(PROGRAM), option], place.environ),
             lambda: cpu(CLICK, place.environ),
             runs,
         )
@@ -209,12 +210,13 @@ def flat(folder: Path, runs: int, large: int) -> None:
     big, small = Place(folder / "big"), Place(folder / "small")
     big.fill(large, 1000)
     small.fill(1000, 1000)
-    for name, command in (("list", lambda _: [str(PROGRAM)]), ("add", Place.add)):
+    commands: list[tuple[str, Callable[[Place], list[str]]]] = [("list", lambda _: [str(PROGRAM)]), ("add", Place.add)]
+    for name, command in commands:
         ratio(
             f"flat: {name}, {large:,} stored / 1,000 stored",
             1.2,
-            lambda command=command: cpu(command(big), big.environ),
-            lambda command=command: cpu(command(small), small.environ),
+            partial(_run_at, big, command),
+            partial(_run_at, small, command),
             runs,
         )
 
@@ -226,6 +228,10 @@ def flat(folder: Path, runs: int, large: int) -> None:
             lambda: passes(small, other),
             runs,
         )
+
+
+def _run_at(place: Place, command: Callable[[Place], list[str]]) -> float:
+    return cpu(command(place), place.environ)
 
 
 def passes(place: Place, pid: int, count: int = 5) -> float:
