@@ -65,9 +65,26 @@ def deliver(
     `username_default` (me.email) logs in where the config has no username. Raises ConfigError, before anything left,
     where the config can't work; and whatever `on_dot` raises, with nothing delivered.
     """
-    if transport.kind not in _REGISTRY:
-        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd config set transport.kind smtp")
+    _refuse_none(transport)
     return _REGISTRY[transport.kind](transport, username_default, secret, envelope, on_dot)
+
+
+def check(transport: config.Transport) -> None:
+    """Refuse a transport whose settings can't work, before a letter is trusted to it. Raises ConfigError."""
+    _refuse_none(transport)
+    if transport.kind == "smtp":
+        from thanksd.transports.smtp import check_account  # noqa: PLC0415  as in _smtp
+
+        check_account(transport.smtp)
+    else:
+        from thanksd.transports.maildir import folder_of  # noqa: PLC0415  as in _smtp
+
+        folder_of(transport.maildir)
+
+
+def _refuse_none(transport: config.Transport) -> None:
+    if transport.kind not in _REGISTRY:
+        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd help account")
 
 
 def describe(transport: config.Transport) -> str:

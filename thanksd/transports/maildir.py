@@ -26,7 +26,7 @@ def deliver(maildir: config.Maildir, envelope: Envelope, on_dot: OnDot) -> Outco
     A folder that can't be written is NOT_NOW; a failure once `on_dot` has said True is UNKNOWN. Raises ConfigError
     where the path is not a full one, and whatever `on_dot` raises, with nothing saved.
     """
-    folder = _folder(maildir)
+    folder = folder_of(maildir)
     try:
         written = _write(folder, envelope.raw)
     except OSError as error:
@@ -40,7 +40,8 @@ def deliver(maildir: config.Maildir, envelope: Envelope, on_dot: OnDot) -> Outco
     return _publish(written, folder / "new" / written.name) if is_going else Outcome(NOT_NOW, "", None, LOST_LEASE)
 
 
-def _folder(maildir: config.Maildir) -> Path:
+def folder_of(maildir: config.Maildir) -> Path:
+    """Give the folder. Raises ConfigError where the path is not a full one."""
     try:
         folder = Path(maildir.path).expanduser()
     except RuntimeError as error:

@@ -112,7 +112,7 @@ def deliver(smtp: Smtp, username_default: str, secret: Secret, envelope: Envelop
     The secret is fetched first, so that a slow keyring holds no connection open. Raises ConfigError, before anything
     is sent, where the account can't work; and whatever `on_dot` raises, with the connection dropped before the dot.
     """
-    _check(smtp)
+    check_account(smtp)
     flaw = _flaw(envelope)
     if flaw:
         return Outcome(REJECTED, flaw, None, LETTER)
@@ -135,7 +135,7 @@ def test_login(smtp: Smtp, me_email: str, secret: Secret) -> str:
     Raises PermissionDeniedError where the login is refused or the secret can't be had, UnavailableError where the
     server can't be reached or trusted, ConfigError where the account can't work.
     """
-    _check(smtp)
+    check_account(smtp)
     word = secret() if secret and smtp.auth != "none" else ""
     with contextlib.ExitStack() as stack:
         try:
@@ -156,7 +156,8 @@ def _login_error(smtp: Smtp, outcome: Outcome) -> ThanksdError:
     return UnavailableError(message, "Check [transport.smtp] host, port and security, then try again.")
 
 
-def _check(smtp: Smtp) -> None:
+def check_account(smtp: Smtp) -> None:
+    """Refuse an account that can't work, or would show the password on the way. Raises ConfigError."""
     name = smtp.host
     try:
         is_name = bool(name) and name.isprintable() and " " not in name and bool(name.encode("idna"))

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from thanksd import journal, outbox, queries, states
+from thanksd import journal, outbox, queries, states, transports
 from thanksd.errors import ConfigError, DataError, NotFoundError
 from thanksd.models import Draft, Person, Thanks
 from thanksd.moments import to_iso
@@ -44,8 +44,7 @@ def confirm(
 
 
 def _refuse_without_account(context: Context) -> None:
-    if not context.config.transport.kind:
-        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd help account")
+    transports.check(context.config.transport)
     if not context.config.me.email:
         raise ConfigError("Not sent: your own address is not set.", "thanksd config set me.email you@example.com")
 
