@@ -36,9 +36,14 @@ def draft(
     if in_editor:
         from thanksd.cli import editor  # noqa: PLC0415  only where it is asked for
 
-        text = editor.edit(result["draft"]["subject"], result["draft"]["body"])
-        if text is not None:
-            result = client.call("draft", ref=name, subject=text[0], body=text[1])
+        before = result["draft"]
+
+        def keep(subject: str, body: str) -> None:
+            client.call("draft", ref=name, subject=subject, body=body)
+
+        # Kept while the editor's file still is there: a ledger that is busy must not cost what was typed.
+        if editor.edit(before["subject"], before["body"], keep) is not None:
+            result = client.call("draft", ref=name)
     if not wants_json(context, draft=result["draft"]):
         _print_draft(result["draft"], err=False)
 
