@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -226,6 +227,29 @@ def test_a_store_that_is_a_folder_is_refused(file: Path) -> None:
     assert list(file.iterdir()) == []
 
 
+@contextlib.contextmanager
+def as_nobody() -> Iterator[None]:
+    """Be somebody who owns nothing, where the tests are run by root."""
+    mine = os.geteuid()
+    os.seteuid(65534 if mine == 0 else mine)
+    try:
+        yield
+    finally:
+        os.seteuid(mine)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_ledger_that_may_not_be_read_is_refused(short_dir: Path, what: str) -> None:
+    file = short_dir / "ledger" / "thanksd.db"
+    new_store(file)
+    short_dir.chmod(0o755)
+    file.parent.chmod(0o755 if what == "file" else 0o600)
+    file.chmod(0o000)
+    with as_nobody(), pytest.raises(PermissionDeniedError, match="Permission denied"):
+        opened(file)
+    file.parent.chmod(0o700)
+
+
 def test_a_folder_that_can_not_be_written_is_refused(file: Path) -> None:
     file.parent.mkdir()
     with read_only(file.parent), pytest.raises(PermissionDeniedError) as refused:
@@ -354,8 +378,11 @@ lock = InstanceLock(Path({str(lock_file(f"sqlite:///{file}"))!r}))
 print(lock.acquire("daemon"), flush=True); time.sleep(60)
 """
     with running(holding) as daemon:
+        began = time.monotonic()
         with pytest.raises(TryLaterError, match=rf"process {daemon.pid} \(daemon\)"):
             opened(file)
+        # For another upgrade it would wait 30 s.
+        assert time.monotonic() - began < 15
         assert snapshot(file.parent) == before
         daemon.kill()
         daemon.wait()
@@ -371,8 +398,12 @@ def test_a_full_disk_stops_an_upgrade_before_it_begins_and_leaves_no_part_of_a_c
         file = short_dir / "disk" / "thanksd.db"
         new_store(file)
         releases.change_by(2)
+        # The lock has its place on the disk already.
+        lock = InstanceLock(lock_file(f"sqlite:///{file}"))
+        assert lock.acquire("upgrade")
+        lock.release()
         fill()
-        with pytest.raises(TryLaterError):
+        with pytest.raises(TryLaterError, match="disk is full"):
             opened(file)
         assert (revision(file), copies(file)) == ("0001", [])
 
@@ -401,7 +432,7 @@ def test_a_ledger_that_another_program_writes_to_is_to_be_tried_later(
     before = everything(desk.file)
     with contextlib.closing(sqlite3.connect(desk.file)) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(TryLaterError, match="Nothing of this was stored"):
+        with pytest.raises(TryLaterError, match="Another program is writing"):
             desk.add("Bob Ray")
         with pytest.raises(TryLaterError):
             desk("dispatch")
@@ -414,6 +445,27 @@ def test_a_ledger_that_another_program_writes_to_is_to_be_tried_later(
             opened(desk.file)
     assert everything(desk.file) == before
     assert desk.saved() == []
+
+
+ADDING = """
+from datetime import datetime, UTC
+from pathlib import Path
+from thanksd import verbs
+from thanksd.config import Config
+from thanksd.database import Store
+from thanksd.verbs.context import Context
+context = Context(Store(sys.argv[1]), Config(), Path("/"), "UTC", lambda: datetime(2026, 3, 10, 12, tzinfo=UTC))
+number = go()
+found = [verbs.call("add", context, {"who": f"P{number} N{one}"})["thanks"][0]["id"] for one in range(10)]
+print(json.dumps(found))
+"""
+
+
+def test_programs_that_write_at_once_wait_for_each_other(short_dir: Path) -> None:
+    desk = Desk(short_dir)
+    found = at_once_in(4, ADDING, desk.context.store.url)
+    assert sorted(number for mine in found for number in mine) == list(range(1, 41))
+    assert len(desk.rows("SELECT DISTINCT name FROM person")) == 40
 
 
 def test_on_a_full_disk_nothing_is_stored_nothing_is_sent_and_the_ledger_stays_sound(short_dir: Path) -> None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import re
 import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +64,10 @@ def start_anew() -> None:
     store_file().chmod(0o600)
 
 
-def confirm() -> None:
-    """Put Ada's letter into the outbox, to leave at once."""
-    with world() as opened:
-        sha256 = opened.call("prepare", {"ref": "1", "at_once": True})["prepared"]["sha256"]
-        opened.call("confirm", {"letters": [{"thanks": 1, "sha256": sha256}], "at_once": True})
+def confirm(opened: World, thanks: int = 1) -> None:
+    """Put a letter into the outbox, to leave at once."""
+    sha256 = opened.call("prepare", {"ref": str(thanks), "at_once": True})["prepared"]["sha256"]
+    opened.call("confirm", {"letters": [{"thanks": thanks, "sha256": sha256}], "at_once": True})
 
 
 def letter() -> dict[str, Any]:
@@ -117,22 +115,24 @@ def kill_at_every(call: str, start: int, step: int, go_on: Any) -> Counter[str]:
             where = f"{call} {number}"
             # Nothing was settled yet that the server does not know of.
             assert (letter()["state"] != "sent") or deliveries(sink)[letter()["message_id"]] == 1, where
-            for _ in range(2):
-                go_on()
-                endings[check_the_end(sink, where)] += 1
+            go_on()
+            endings[ending := check_the_end(sink, where)] += 1
+            # Once more, as nothing that ended may begin again.
+            go_on_in_process()
+            assert check_the_end(sink, where) == ending
             if code == 0:
                 return endings
     raise AssertionError
 
 
-@pytest.mark.parametrize(("call", "start", "step"), [("pwrite64", 5, 27), ("fdatasync", 2, 5)])
+@pytest.mark.parametrize(("call", "start", "step"), [("pwrite64", 5, 23), ("fdatasync", 1, 4)])
 def test_a_sender_killed_while_it_writes_loses_nothing_and_sends_nothing_twice(
     call: str, start: int, step: int
 ) -> None:
     endings = kill_at_every(call, start, step, go_on_in_process)
     assert endings["none, 0 delivered"]
     assert endings["sent, 1 delivered"]
-    assert sum(endings.values()) > 10
+    assert sum(endings.values()) > 5
 
 
 def test_a_sender_killed_as_it_speaks_to_the_server_leaves_only_what_is_unknown_to_a_person() -> None:
@@ -179,9 +179,10 @@ def test_a_daemon_killed_with_a_letter_in_hand_leaves_it_to_the_next_one(
     slow: str, phase: str, ending: str, delivered: int
 ) -> None:
     start_anew()
-    confirm()
     with smtp_sink("-W", slow) as sink:
         account(sink.port)
+        with world() as opened:
+            confirm(opened)
         with daemon() as child:
             until("sending", phase)
             if phase == states.DOT:
@@ -201,13 +202,12 @@ def test_a_daemon_killed_with_a_letter_in_hand_leaves_it_to_the_next_one(
 
 def test_a_daemon_that_is_told_to_end_finishes_the_letter_in_hand_and_begins_no_other() -> None:
     start_anew()
-    confirm()
-    with world() as opened:
-        opened.call("add", {"who": "Bob Ray bob@example.com", "kind": "coffee", "details": ["the compiler"]})
-        sha256 = opened.call("prepare", {"ref": "2", "at_once": True})["prepared"]["sha256"]
-        opened.call("confirm", {"letters": [{"thanks": 2, "sha256": sha256}], "at_once": True})
     with smtp_sink("-W", ".:1") as sink:
         account(sink.port)
+        with world() as opened:
+            opened.call("add", {"who": "Bob Ray bob@example.com", "kind": "coffee", "details": ["the compiler"]})
+            confirm(opened, 1)
+            confirm(opened, 2)
         with daemon() as child:
             wait_for(lambda: rows(store_file(), "SELECT * FROM letter WHERE phase = 'dot'") != [], 20)
             child.send_signal(signal.SIGTERM)
@@ -223,8 +223,12 @@ def test_a_daemon_that_was_killed_does_not_keep_the_next_one_from_starting() -> 
     start_anew()
     account(1)
     lock = store_file().with_name("thanksd.db.lock")
+
+    def has_it(pid: int) -> bool:
+        return lock.exists() and lock.read_text() == f"daemon {pid}\n"
+
     for _ in range(2):
         with daemon() as child:
-            wait_for(lambda pid=child.pid: lock.exists() and lock.read_text() == f"daemon {pid}\n", 20)
-            os.kill(child.pid, signal.SIGKILL)
+            wait_for(partial(has_it, child.pid), 20)
+            child.kill()
             assert child.wait(10) == -signal.SIGKILL

@@ -98,12 +98,13 @@ MOVES = st.one_of(
 CAN_BE_TAKEN_BACK = ("snooze", "waive", "done", "confirm")
 
 
-@settings(max_examples=50, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.lists(MOVES, min_size=5, max_size=30))
 @example([("snooze", 1), ("edit when", 1), ("undo", 1)])
 @example([("snooze", 1), ("confirm", 1), ("undo", 1), ("undo", 1)])
 @example([("done", 1), ("undo", 1), ("waive", 1), ("undo the last", 0)])
 @example([("confirm", 1), ("undo", 1), ("confirm", 1), ("leave now", 1), ("dispatch", 0), ("undo", 1)])
+@example([("confirm at once", 1), ("die at the dot", 0), ("sent", 1), ("undo", 1)])
 @example([("confirm at once", 1), ("die at the dot", 0), ("discard", 1), ("confirm at once", 1), ("accepted", 0)])
 @example([("confirm at once", 1), ("rejected", 0), ("confirm at once", 1), ("no login", 0), ("release", 0)])
 def test_in_any_order_of_moves_every_thanks_is_in_exactly_one_state_and_a_refused_move_stores_nothing(
@@ -305,17 +306,18 @@ def with_a_history(desk: Desk) -> None:
     desk.confirm(ada)
     try_letters(desk, "rejected")
     desk("draft", ref=str(ada), body="Dear Ada,\n\nOckham Park was lovely.")
-    desk("waive", ref=str(ada), reason="she moved to Ockham Park")
+    desk("waive", ref=str(ada), reason="she moved to Tangier")
 
 
 def test_a_forgotten_person_leaves_nothing_behind_not_even_in_free_pages(desk: Desk) -> None:
     with_a_history(desk)
-    secrets = [b"Lovelace", b"lovelace", b"ada@example", b"Babbage", b"Ockham", b"Rustington"]
+    secrets = [b"Lovelace", b"lovelace", b"ada@example", b"Babbage", b"Ockham", b"Rustington", b"Tangier"]
     uid = desk.thanks(1)["uid"].encode()
     assert all(secret in desk.file.read_bytes() for secret in [*secrets, uid])
     others = desk.rows("SELECT id, person_id, state FROM thanks WHERE person_id <> 1")
     desk("forget_person", who="Ada")
     whole = b"".join(path.read_bytes() for path in desk.file.parent.iterdir())
+    # The place of a meeting is also that of whoever else was there.
     assert [secret for secret in [*secrets, uid] if secret in whole] == [b"Ockham"]
     assert {
         name: len(found) for name, found in everything(desk.file).items() if name in ("letter", "attempt", "draft")

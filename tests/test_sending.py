@@ -266,14 +266,16 @@ def test_a_letter_that_was_taken_back_can_be_confirmed_at_once_again(desk: Desk)
 
 
 def test_every_letter_that_may_leave_is_carried_one_after_the_other_and_no_other(desk: Desk) -> None:
-    first, second, waiting = desk.queued(), desk.queued("Bob Ray"), desk.add("Cy Young")
-    desk.confirm(waiting, at_once=False)
+    first, second = desk.queued(), desk.queued("Bob Ray")
+    waiting, other = desk.add("Cy Young"), desk.add("Dan Ray")
+    desk.confirm(waiting, other, at_once=False)
     assert desk("dispatch") == {"letters": 2}
     assert [desk.letter(number)["state"] for number in (first, second, waiting)] == ["sent", "sent", "queued"]
     assert desk("leave_now", thanks=[first, waiting]) == {"letters": 1}
     assert desk("dispatch") == {"letters": 1}
+    assert (desk.letter(waiting)["state"], desk.letter(other)["state"]) == ("sent", "queued")
     assert len(desk.saved()) == 3
-    assert desk("owed")["thanks"] == []
+    assert [one["id"] for one in desk("owed")["thanks"]] == [other]
     assert desk.words(first) == ["added", "confirmed", "sent"]
 
 
@@ -510,16 +512,19 @@ def test_a_letter_in_hand_is_not_taken_back(desk: Desk, meanwhile: Meanwhile) ->
 
 
 def test_without_a_daemon_a_letter_of_a_program_that_died_is_taken_back_or_resolved_all_the_same(desk: Desk) -> None:
-    ada, bob = desk.queued(), desk.queued("Bob Ray")
-    die(desk, at_dot=False)
+    ada = desk.queued()
     die(desk, at_dot=True)
-    desk("undo", ref=str(ada))
-    assert desk.letter(ada)["state"] == "cancelled"
+    desk("resolve", ref=str(ada), how="sent")
+    assert desk.thanks(ada)["state"] == "thanked"
+    bob = desk.queued("Bob Ray")
+    die(desk, at_dot=False)
+    desk("undo", ref=str(bob))
+    assert desk.letter(bob)["state"] == "cancelled"
+    cy = desk.queued("Cy Young")
+    die(desk, at_dot=True)
     with pytest.raises(UsageError, match="may have left already") as error:
-        desk("undo", ref=str(bob))
-    assert f"thanksd resolve {bob}" in error.value.hint
-    desk("resolve", ref=str(bob), how="sent")
-    assert desk.thanks(bob)["state"] == "thanked"
+        desk("undo", ref=str(cy))
+    assert f"thanksd resolve {cy}" in error.value.hint
 
 
 def test_a_letter_whose_program_died_at_the_dot_never_goes_out_by_itself(desk: Desk) -> None:

@@ -50,7 +50,6 @@ class Daemon:
         self._wake = asyncio.Event()
         self._sending: asyncio.Future[Any] | None = None
         self._last_pass: datetime | None = None
-        self._has_started = False
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._reminder = Reminder(self._call, self._wake.set, lambda: self._world.settings, program, environ)
         self._listener = Listener(
@@ -66,7 +65,7 @@ class Daemon:
         try:
             if once:
                 # Popups that stand would be shown anew at each such run.
-                self._has_started, self._reminder.shows_again = True, False
+                self._reminder.shows_again = False
                 await self._pass()
                 await self._letters_are_carried()
             else:
@@ -140,13 +139,8 @@ class Daemon:
     def _look_around(self) -> dict[str, Any]:
         # In one trip to the worker: each trip wakes two threads, and most passes find nothing to do.
         self._world.call("recover", {})
-        lost: list[list[Any]] = []
-        if not self._has_started:
-            # Popups of a daemon before this one lost their buttons with its bus connection.
-            lost = self._world.call("show_again", {})["popups"]
-            self._has_started = True
-        popups = self._world.call("answered_popups", {})["popups"]
-        return self._world.call("next_moment", {}) | {"popups": lost + popups}
+        stale = self._world.call("answered_popups", {})
+        return stale | self._world.call("next_moment", {})
 
     async def _remind(self) -> None:
         """Show what is due on the best channel; where popups turn out not to work, on the next one."""

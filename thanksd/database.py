@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -139,8 +141,7 @@ def open_store(url: str, *, keep_connections: bool = False) -> Store:
 
 def _revision(store: Store, known: list[str]) -> str | None:
     """Give the store's revision, None where there is no file yet."""
-    _check_file(store.file)
-    if not store.file.exists():
+    if not _is_there(store.file):
         return None
     revision = _read_revision(store.file)
     if revision not in known:
@@ -161,15 +162,23 @@ def _read_revision(file: Path) -> str:
         return str((connection.execute("SELECT version_num FROM alembic_version").fetchone() or [None])[0])
 
 
-def _check_file(file: Path) -> None:
-    if file.is_dir():
+def _is_there(file: Path) -> bool:
+    """Say whether there is a file, and refuse what surely is no ledger."""
+    try:
+        info = file.stat()
+        if not os.access(file, os.R_OK, effective_ids=True):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise PermissionDeniedError(
+            f"The ledger can't be read: {file}: {error.strerror}.", "Check who owns it."
+        ) from error
+    if stat.S_ISDIR(info.st_mode):
         raise ConfigError(f"The store is a folder: {file}.", "Name a file in it, such as thanksd.db.")
-    if not file.exists():
-        return
-    if file.stat().st_size == 0:
+    if info.st_size == 0:
         raise DataError(f"The ledger is empty: {file}. It was left as it is.", "Restore a copy, or remove the file.")
-    if not os.access(file, os.R_OK):
-        raise PermissionDeniedError(f"The ledger can't be read: {file}.", "Check who owns it.")
+    return True
 
 
 def _upgrade(store: Store, known: list[str]) -> None:

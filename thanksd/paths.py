@@ -38,6 +38,9 @@ def store_url(text: str) -> str:
 
     Raises ConfigError where it names no store of a kind we know.
     """
+    if "?" in text:
+        # In a URL it begins options, which a store has none of; SQLAlchemy would look for another file.
+        raise ConfigError(f"The store's name can't hold a question mark: {text}.", "Name another file.")
     if "://" not in text:
         return f"sqlite:///{Path(text).expanduser().resolve()}"
     if not text.startswith("sqlite:///"):

@@ -122,7 +122,7 @@ class Reminder:
         self._start(self._note("nudges_closed", {"popup_id": popup_id, "server": server}))
 
     def _server(self, appeared: bool) -> None:  # noqa: FBT001  the channel's signature
-        """Show again what a new server knows nothing of; wait while there is none."""
+        """Show again what a new server knows nothing of, or what lost its buttons with the daemon before this one."""
         if not appeared:
             return
         self._pause, self._try_again = _FIRST_PAUSE, 0.0

@@ -117,6 +117,7 @@ def _tell(context: click.Context, number: int) -> int:
         return 0
     reply = letter["server_reply"] or letter["reason"] or ""
     words = {
+        "cancelled": (f"{first}'s letter was taken back. Your text is kept.", f"Due again: thanksd review {number}"),
         "failed": (f"{first}'s letter was refused: {reply}", f"Your text is kept: thanksd review {number}"),
         "held": ("The line broke after the letter was handed over; it may have arrived.", f"thanksd resolve {number}"),
     }

@@ -21,7 +21,7 @@ from thanksd.rows import AnyRow, add_row
 from thanksd.verbs import occasions
 from thanksd.verbs.closing import snooze_until
 from thanksd.verbs.context import Context
-from thanksd.verbs.occasions import PASSWORD, THANKS, Due
+from thanksd.verbs.occasions import NOTHING, PASSWORD, THANKS, Due
 
 # How long a claimed nudge may take to be shown before it is due again: a channel's own limit is 5 seconds.
 _CLAIM = timedelta(minutes=1)
@@ -42,6 +42,10 @@ def due_nudges(context: Context, channel: str) -> dict[str, Any]:
             return {"nudges": []}
     with context.store.write() as connection:
         due = [one for one in occasions.read(connection, _is_due(now)) if _claim(connection, now, one)]
+        for one in due:
+            if one.occasion == NOTHING:
+                ledger.set_popup(connection, one.thanks, None)
+        due = [one for one in due if one.occasion != NOTHING]
         may = _allowed(connection, context, now, due, channel)
         shown = [_write(connection, now, group, channel) for group in _groups(may)]
         return {"nudges": [occasions.words(context, now, *one) for one in shown]}

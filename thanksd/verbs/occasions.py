@@ -17,6 +17,8 @@ from thanksd.transports import describe
 from thanksd.verbs.context import Context
 
 THANKS, REFUSED, HELD, PASSWORD = "thanks", "refused", "held", "password"
+# A letter that is on its way again by itself: whatever its owner was to be told of it has been mended.
+NOTHING = ""
 
 
 class Due(NamedTuple):
@@ -61,8 +63,10 @@ def _letter(connection: Connection, thanks: int) -> AnyRow | None:
 def _occasion(state: str, letter: AnyRow | None) -> str:
     if letter is None:
         return THANKS
+    if state == states.CONFIRMED and letter.state == states.HELD:
+        return HELD
     if state == states.CONFIRMED:
-        return HELD if letter.state == states.HELD else PASSWORD
+        return PASSWORD if letter.reason in (states.CREDENTIALS, states.PASSWORD) else NOTHING
     return REFUSED if letter.state == states.FAILED else THANKS
 
 

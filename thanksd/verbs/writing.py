@@ -20,7 +20,7 @@ from thanksd.rows import AnyRow
 from thanksd.transports import describe
 from thanksd.verbs.context import Context
 from thanksd.verbs.facts import facts_of
-from thanksd.when import parse_when
+from thanksd.when import is_duration, parse_delay
 
 BODY_LIMIT = 20_000
 SUBJECT_LIMIT = 200
@@ -166,9 +166,10 @@ def read_leaving(context: Context, now: datetime, at: str, *, at_once: bool) -> 
     Raises UsageError for a moment that has passed.
     """
     if at:
-        moment = parse_when(at, now, context.zone)
-        if moment <= now:
-            raise UsageError("That moment has passed. Nothing was sent.", "Name one to come: --at 'tomorrow 9:00'")
+        # A span would name another moment each time it is read: once to show the letter, and again to confirm it.
+        if is_duration(at):
+            raise UsageError(f"--at {at} names no moment. Nothing was sent.", "Name one to come: --at 'tomorrow 9:00'")
+        moment = parse_delay(at, now, context.zone)
         return Leaving(None, moment)
     hold = timedelta() if at_once else timing.undo_hold(context.config.send.undo)
     return Leaving(int(hold.total_seconds()), now + hold)
