@@ -211,7 +211,14 @@ _GARBAGE = [
     b'{"verb": "owed", "params": {"a": "' + b"x" * (1 << 20) + b'"}}\n',
     b'{"verb": "owed"',
 ]
-_WRONG = [{"params": []}, {"params": "x"}, {"version": 1}, {"config": None}, {"tz": 9}, {"lines": "yes"}]
+_WRONG: list[dict[str, Any]] = [
+    {"params": []},
+    {"params": "x"},
+    {"version": 1},
+    {"config": None},
+    {"tz": 9},
+    {"lines": "yes"},
+]
 
 
 def test_garbage_is_answered_with_silence_and_hurts_nothing() -> None:
@@ -227,25 +234,18 @@ def test_garbage_is_answered_with_silence_and_hurts_nothing() -> None:
         assert "Traceback" not in running.log
 
 
-def test_the_socket_offers_no_verb_of_the_daemons_own() -> None:
+def test_wrong_words_are_refused_and_the_daemon_lives_on() -> None:
     with daemon():
         for verb in ("dispatch", "recover", "answer", "show_again", "nudges_failed", "__init__", "nothing"):
             with pytest.raises(UsageError):
                 client().call(verb)
-
-
-def test_a_verb_with_wrong_words_is_an_error_and_the_daemon_lives_on() -> None:
-    with daemon():
         with pytest.raises(ThanksdError) as refused:
             client().call("owed", colour="red")
         assert type(refused.value) is ThanksdError
-        assert client().call("owed")["thanks"] == []
-
-
-def test_a_client_that_says_nothing_keeps_nobody_waiting() -> None:
-    with daemon(), closing(socket.socket(socket.AF_UNIX)) as silent:
-        silent.connect(str(socket_path()))
-        assert client().call("owed")["thanks"] == []
+        # Nor does a client that says nothing keep anybody waiting.
+        with closing(socket.socket(socket.AF_UNIX)) as silent:
+            silent.connect(str(socket_path()))
+            assert client().call("owed")["thanks"] == []
 
 
 def test_a_daemon_that_hangs_is_75_and_the_verb_is_not_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +309,9 @@ def test_a_socket_that_a_dead_daemon_left_is_no_daemon() -> None:
 
 def test_two_stores_have_two_daemons(home: Path) -> None:
     with daemon(), daemon("--store", str(home / "other.db"), ready=False):
-        wait_for(lambda: thanksd("service", "status", "--json", "--store", str(home / "other.db")).json["service"]["running"])
+        wait_for(
+            lambda: thanksd("service", "status", "--json", "--store", str(home / "other.db")).json["service"]["running"]
+        )
         assert thanksd("add", "Ada Lovelace", "--after", "1h").code == 0
         assert thanksd("owed", "--json", "--store", str(home / "other.db")).json["thanks"] == []
 

@@ -263,6 +263,18 @@ def test_what_is_shown_again_after_a_restart_follows_the_first_cadence(ledger: L
     assert _berlin(ledger.popup_at(1)) == "Wed 14:00"
 
 
+def test_a_popup_that_took_anothers_place_counts_in_the_cadence(ledger: Ledger) -> None:
+    ledger.add("Ada Lovelace")
+    ledger.later(seconds=2)
+    ledger.show(1)
+    ledger.later(hours=4)
+    (again,) = ledger.show(1)
+    assert again["popup"]["replaces"] == 1
+    ledger.call("show_again")
+    ledger.show(1, server=":1.2")
+    assert _berlin(ledger.popup_at(1)) == "Thu 09:00"
+
+
 def test_quiet_hours_delay_the_popup_and_not_the_state(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "t.db", quiet_hours="21:00-08:30")
     ledger.now = datetime(2025, 3, 12, 18, 30, tzinfo=UTC)
@@ -373,6 +385,37 @@ def test_a_forgotten_one_waits_for_mondays_digest(ledger: Ledger) -> None:
     assert _berlin(ledger.now) == "Mon 09:00"
 
 
+def _confirmed(ledger: Ledger, **letter: str) -> None:
+    """Have Ada's letter confirmed and her popup due, with the letter's row as given."""
+    ledger.add("Ada Lovelace ada@example.com")
+    sha256 = ledger.call("prepare", ref="1")["prepared"]["sha256"]
+    ledger.call("confirm", letters=[{"thanks": 1, "sha256": sha256}])
+    with ledger.store.write() as connection:
+        for name, text in letter.items():
+            connection.exec_driver_sql(f"UPDATE letter SET {name} = ?", (text,))  # noqa: S608  our own columns
+        connection.exec_driver_sql("UPDATE thanks SET popup_at = '2025-03-12 09:00:00.000000'")
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "title"),
+    [
+        ("held", "unknown", "Did Ada's letter arrive?"),
+        ("deferred", "credentials", "/nowhere refused the password"),
+    ],
+)
+def test_a_letter_that_needs_its_owner_is_a_reason_of_its_own(
+    ledger: Ledger, state: str, reason: str, title: str
+) -> None:
+    _confirmed(ledger, state=state, reason=reason)
+    assert [one["popup"]["title"] for one in ledger.due()] == [title]
+
+
+def test_a_letter_that_goes_on_by_itself_is_no_reason_for_a_popup(ledger: Ledger) -> None:
+    _confirmed(ledger, state="deferred", reason="greylisted")
+    assert ledger.due() == []
+    assert ledger.call("next_moment")["popup"] is None
+
+
 def test_after_all_is_said_nothing_is_planned(ledger: Ledger) -> None:
     ledger.add("Ada Lovelace")
     assert ledger.call("next_moment")["popup"] == "2025-03-12T09:00:01Z"
@@ -419,7 +462,9 @@ def test_a_due_thanks_pops_up_and_later_snoozes_it(desk: Desk) -> None:
         add(after="0s")
         _shown()
         assert desk.displayed() == 1
-        assert query("SELECT channel, popup_id > 0, server LIKE ':%', closed_at FROM nudge") == [("desktop", 1, 1, None)]
+        assert query("SELECT channel, popup_id > 0, server LIKE ':%', closed_at FROM nudge") == [
+            ("desktop", 1, 1, None)
+        ]
         assert _state() == "due"
         desk.press("Later")
         wait_for(lambda: _state() == "snoozed")
@@ -489,7 +534,7 @@ def test_a_terminal_in_which_nothing_comes_up_is_noticed(desk: Desk, home: Path)
         add(after="0s")
         _shown()
         desk.press("Review")
-        wait_for(lambda: (home / "opened").exists())
+        wait_for((home / "opened").exists)
         assert "Could not open a terminal" in _read_popups(desk, 2)
 
 
@@ -572,7 +617,7 @@ def test_a_server_that_comes_after_the_nudge_was_due_shows_it_then(desk: Desk) -
             assert desk.displayed() == 1
 
 
-def test_a_session_that_begins_after_the_daemon_is_found(short_dir: Path) -> None:
+def test_a_session_that_begins_after_the_daemon_is_found_and_the_next_one_too(short_dir: Path) -> None:
     desktop_rigs.need()
     settings()
     new_ledger()
@@ -581,11 +626,12 @@ def test_a_session_that_begins_after_the_daemon_is_found(short_dir: Path) -> Non
         with daemon(environ=environ, quick=True):
             add(after="0s")
             wait_for(lambda: query("SELECT 1 FROM nudge WHERE error IS NOT NULL"))
-            with desktop_rigs.bus(short_dir) as bus:
-                desk = Desk(short_dir, {**bus, "DISPLAY": display})
-                with desk.dunst():
-                    _shown()
-                    assert desk.displayed() == 1
+            for count in (1, 2):
+                with desktop_rigs.bus(short_dir) as bus:
+                    desk = Desk(short_dir, {**bus, "DISPLAY": display})
+                    with desk.dunst():
+                        _shown(count)
+                        assert desk.displayed() == 1
 
 
 _ACCOUNT = """\
@@ -608,7 +654,9 @@ undo = "0s"
 """
 
 
-def _account(port: int, host: str = "127.0.0.1", security: str = "none", auth: str = "none", terminal: str = "") -> None:
+def _account(
+    port: int, host: str = "127.0.0.1", security: str = "none", auth: str = "none", terminal: str = ""
+) -> None:
     configure(_ACCOUNT.format(port=port, host=host, security=security, auth=auth, terminal=terminal))
 
 

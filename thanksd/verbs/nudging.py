@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 from sqlalchemy.orm import aliased
@@ -21,7 +21,7 @@ from thanksd.rows import AnyRow, add_row
 from thanksd.verbs import occasions
 from thanksd.verbs.closing import snooze_until
 from thanksd.verbs.context import Context
-from thanksd.verbs.occasions import NOTHING, PASSWORD, THANKS, Due
+from thanksd.verbs.occasions import NOTHING, PASSWORD, THANKS, Due, is_popup, is_standing
 
 # How long a claimed nudge may take to be shown before it is due again: a channel's own limit is 5 seconds.
 _CLAIM = timedelta(minutes=1)
@@ -111,13 +111,6 @@ def _groups(due: list[Due]) -> list[list[Due]]:
     return [group for group in (together, password, *alone) if group]
 
 
-class _Old(NamedTuple):
-    """The popup that a new one takes the place of."""
-
-    popup_id: int
-    server: str
-
-
 def _write(connection: Connection, now: datetime, group: list[Due], channel: str) -> tuple[list[Due], list[int], Any]:
     """Write the nudges' rows, before anything is shown; one that was tried and not shown is not doubled."""
     ids = []
@@ -129,16 +122,7 @@ def _write(connection: Connection, now: datetime, group: list[Due], channel: str
             continue
         values = {"thanks_id": one.thanks, "occasion": one.occasion, "channel": channel, "due_at": one.popup_at}
         ids.append(add_row(connection, Nudge, attempted_at=now, **values))
-    return group, ids, _old_popup(connection, [one.thanks for one in group])
-
-
-def _old_popup(connection: Connection, thanks: list[int]) -> _Old:
-    """Give the newest popup still on the screen that speaks of these thanks and of no other that waits."""
-    query = select(Nudge.popup_id, Nudge.server, Nudge.thanks_id, Nudge.answered_at).where(_is_standing())
-    rows = connection.execute(query.order_by(Nudge.id.desc())).all()
-    others = {(row.popup_id, row.server) for row in rows if row.thanks_id not in thanks and row.answered_at is None}
-    mine = [_Old(row.popup_id, row.server) for row in rows if row.thanks_id in thanks]
-    return next((old for old in mine if old not in others), _Old(0, ""))
+    return group, ids, occasions.old_popup(connection, [one.thanks for one in group])
 
 
 def _last_nudge(connection: Connection, thanks: int) -> AnyRow | None:
@@ -153,7 +137,7 @@ def nudges_shown(
     """Note the channel's receipt: these nudges were seen to be shown. The next ones follow by the cadence."""
     now = context.now
     with context.store.write() as connection:
-        replaced = and_(_is_standing(), _is_popup(popup_id, server), Nudge.id.not_in(ids))
+        replaced = and_(is_standing(), is_popup(popup_id, server), Nudge.id.not_in(ids))
         connection.execute(update(Nudge).where(replaced).values(closed_at=now))
         for number in ids:
             shown = (
@@ -169,10 +153,6 @@ def nudges_shown(
             if row.answered_at is None:
                 _plan_next(connection, context, now, row.thanks_id)
     return {"nudges": len(ids)}
-
-
-def _is_popup(popup_id: int | None, server: str) -> ColumnElement[bool]:
-    return and_(Nudge.popup_id == popup_id, Nudge.server == server)
 
 
 def _plan_next(connection: Connection, context: Context, now: datetime, thanks: int) -> None:
@@ -209,13 +189,9 @@ def nudges_failed(context: Context, ids: Sequence[int], error: str) -> dict[str,
 def nudges_closed(context: Context, popup_id: int, server: str) -> dict[str, Any]:
     """Note that a popup was closed: shown, not answered."""
     with context.store.write() as connection:
-        which = update(Nudge).where(_is_standing(), _is_popup(popup_id, server))
+        which = update(Nudge).where(is_standing(), is_popup(popup_id, server))
         done = connection.execute(which.values(closed_at=context.now))
     return {"nudges": done.rowcount}
-
-
-def _is_standing() -> ColumnElement[bool]:
-    return and_(Nudge.popup_id.is_not(None), Nudge.closed_at.is_(None), Nudge.withdrawn_at.is_(None))
 
 
 def show_again(context: Context) -> dict[str, Any]:
@@ -225,7 +201,7 @@ def show_again(context: Context) -> dict[str, Any]:
     """
     now = context.now
     with context.store.write() as connection:
-        query = update(Nudge).where(_is_standing()).values(withdrawn_at=now)
+        query = update(Nudge).where(is_standing()).values(withdrawn_at=now)
         lost = connection.execute(
             query.returning(Nudge.thanks_id, Nudge.popup_id, Nudge.server, Nudge.answered_at)
         ).all()
@@ -247,13 +223,13 @@ def answered_popups(context: Context) -> dict[str, Any]:
     is_settled = or_(Nudge.answered_at.is_not(None), has_newer.exists())
     query = select(Nudge.popup_id, Nudge.server, is_settled.label("is_settled"))
     with context.store.read() as connection:
-        rows = connection.execute(query.where(_is_standing())).all()
+        rows = connection.execute(query.where(is_standing())).all()
     needed = {(row.popup_id, row.server) for row in rows if not row.is_settled}
     stale = {(row.popup_id, row.server) for row in rows} - needed
     if stale:
         with context.store.write() as connection:
             for popup_id, server in stale:
-                gone = update(Nudge).where(_is_standing(), _is_popup(popup_id, server))
+                gone = update(Nudge).where(is_standing(), is_popup(popup_id, server))
                 connection.execute(gone.values(closed_at=context.now))
     return {"popups": [list(one) for one in stale]}
 
@@ -265,7 +241,7 @@ def answer(context: Context, popup_id: int, server: str, key: str) -> dict[str, 
     """
     now = context.now
     with context.store.write() as connection:
-        rows = _on_popup(connection, popup_id, server)
+        rows = occasions.on_popup(connection, popup_id, server)
         numbers = sorted({row.thanks_id for row in rows})
         names = occasions.names(connection, numbers)
         waiting = [row.thanks_id for row in rows if row.answered_at is None]
@@ -273,14 +249,6 @@ def answer(context: Context, popup_id: int, server: str, key: str) -> dict[str, 
             _act(connection, context, now, number, key)
     occasion = rows[0].occasion if rows else ""
     return {"thanks": numbers, "names": names, "occasion": occasion, "done": bool(waiting)}
-
-
-def _on_popup(connection: Connection, popup_id: int, server: str) -> list[AnyRow]:
-    """Give the nudges that a popup speaks of now: one that replaced another has its id."""
-    query = select(Nudge.thanks_id, Nudge.answered_at, Nudge.occasion, Nudge.shown_at)
-    shown = query.where(_is_popup(popup_id, server), Nudge.withdrawn_at.is_(None))
-    rows = connection.execute(shown.order_by(Nudge.shown_at.desc())).all()
-    return [row for row in rows if row.shown_at == rows[0].shown_at]
 
 
 def _act(connection: Connection, context: Context, now: datetime, number: int, key: str) -> None:

@@ -1,4 +1,7 @@
-"""What a nudge is about: a thanks to give, a letter that was refused or is held, a password that is needed."""
+"""What a nudge is about: a thanks to give, a letter that was refused or is held, a password that is needed.
+
+And which popups stand on the screen for which thanks.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
 from thanksd import states
 from thanksd.channels import Popup, popups
-from thanksd.models import Letter, Meeting, Person, Thanks
+from thanksd.models import Letter, Meeting, Nudge, Person, Thanks
 from thanksd.moments import say_left, say_short
 from thanksd.rows import AnyRow
 from thanksd.transports import describe
@@ -70,7 +73,7 @@ def _occasion(state: str, letter: AnyRow | None) -> str:
     return REFUSED if letter.state == states.FAILED else THANKS
 
 
-def words(context: Context, now: datetime, group: list[Due], ids: list[int], old: Any) -> dict[str, Any]:  # noqa: ANN401  nudging._Old
+def words(context: Context, now: datetime, group: list[Due], ids: list[int], old: Old) -> dict[str, Any]:
     """Give one nudge as plain values: its rows' ids, its popup, and the same as one line for a terminal."""
     popup = _popup(context, now, group)._replace(replaces=old.popup_id, server=old.server)
     command = popup.fallback.removeprefix("Run: ")
@@ -106,3 +109,37 @@ def names(connection: Connection, thanks: Sequence[int]) -> list[str]:
     """Give the names of those who are owed these thanks."""
     query = select(Person.name).join(Thanks, Thanks.person_id == Person.id).where(Thanks.id.in_(thanks))
     return list(connection.scalars(query.order_by(Thanks.id)))
+
+
+class Old(NamedTuple):
+    """The popup that a new one takes the place of."""
+
+    popup_id: int
+    server: str
+
+
+def old_popup(connection: Connection, thanks: list[int]) -> Old:
+    """Give the newest popup still on the screen that speaks of these thanks and of no other that waits."""
+    query = select(Nudge.popup_id, Nudge.server, Nudge.thanks_id, Nudge.answered_at).where(is_standing())
+    rows = connection.execute(query.order_by(Nudge.id.desc())).all()
+    others = {(row.popup_id, row.server) for row in rows if row.thanks_id not in thanks and row.answered_at is None}
+    mine = [Old(row.popup_id, row.server) for row in rows if row.thanks_id in thanks]
+    return next((old for old in mine if old not in others), Old(0, ""))
+
+
+def is_standing() -> ColumnElement[bool]:
+    """Say of a nudge that its popup is on the screen, as far as is known."""
+    return and_(Nudge.popup_id.is_not(None), Nudge.closed_at.is_(None), Nudge.withdrawn_at.is_(None))
+
+
+def is_popup(popup_id: int | None, server: str) -> ColumnElement[bool]:
+    """Say of a nudge that this is its popup: ids mean nothing to another server."""
+    return and_(Nudge.popup_id == popup_id, Nudge.server == server)
+
+
+def on_popup(connection: Connection, popup_id: int, server: str) -> list[AnyRow]:
+    """Give the nudges that a popup speaks of now: one that replaced another has its id."""
+    query = select(Nudge.thanks_id, Nudge.answered_at, Nudge.occasion, Nudge.shown_at)
+    shown = query.where(is_popup(popup_id, server), Nudge.withdrawn_at.is_(None))
+    rows = connection.execute(shown.order_by(Nudge.shown_at.desc())).all()
+    return [row for row in rows if row.shown_at == rows[0].shown_at]
