@@ -81,9 +81,14 @@ def test_troubles_are_told_as_drawn() -> None:
     assert popups.terminal_failed_popup(7) == Popup("Could not open a terminal", "Run: thanksd review 7", ())
 
 
-def test_a_pressed_not_needed_can_be_taken_back() -> None:
+def test_a_pressed_not_needed_can_be_taken_back_for_a_short_while() -> None:
     popup = popups.waived_popup(7, "Ada Lovelace")
-    assert popup == ("Not needed: Ada Lovelace", "", (Button("undo", "Undo"),), 0, "", "Run: thanksd undo 7")
+    assert popup == ("Not needed: Ada Lovelace", "", (Button("undo", "Undo"),), 0, "", "Run: thanksd undo 7", 10_000)
+    assert ADA.expires == 0
+
+
+def test_a_locked_keyring_is_no_refused_password() -> None:
+    assert popups.password_popup("Gmail", 2, refused=False).title == "The password could not be read"
 
 
 @pytest.mark.parametrize(

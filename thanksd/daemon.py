@@ -196,8 +196,9 @@ class Daemon:
         return nudges
 
     def _changed(self, verb: str, result: dict[str, Any]) -> None:
-        if verb == "reviewing":
-            self._reminder.opened([one["id"] for one in result["thanks"]])
+        if verb == "opened":
+            self._reminder.opened([int(ref) for ref in result.get("refs", ()) if str(ref).isdigit()])
+            return
         if verb not in _LOOKING:
             self._wake.set()
 

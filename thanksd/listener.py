@@ -86,6 +86,9 @@ class Listener:
         return await self._run(verb, request)
 
     async def _run(self, verb: str, request: dict[str, Any]) -> dict[str, Any]:
+        if verb == "reviewing":
+            # Whatever the verb will say: a window is open.
+            self._changed("opened", dict(request["params"]))
         try:
             _check_public(verb)
             result = await self._call(verb, request["params"], request["tz"])

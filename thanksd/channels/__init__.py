@@ -30,6 +30,7 @@ class Popup(NamedTuple):
 
     `replaces` is the id of the popup this one takes the place of, and `server` who gave that id: ids mean nothing to
     another server. `fallback` is the command line that stands in for the buttons where the server has none.
+    `expires` is in milliseconds; 0 stays until it is answered or closed.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Popup(NamedTuple):
     replaces: int = 0
     server: str = ""
     fallback: str = ""
+    expires: int = 0
 
 
 class Receipt(NamedTuple):

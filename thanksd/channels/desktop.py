@@ -243,8 +243,8 @@ async def _owner_of_name(wire: Wire) -> str:
 
 
 def _arguments(popup: Popup, server: str, capabilities: list[str]) -> tuple[Any, ...]:
-    """Give the arguments of Notify (Desktop Notifications Specification): normal urgency, and never to expire."""
+    """Give the arguments of Notify (Desktop Notifications Specification): normal urgency."""
     said = sayable(popup, capabilities)
     replaces = popup.replaces if popup.server == server else 0
     hints = {"desktop-entry": ("s", "thanksd"), "urgency": ("y", 1)}
-    return ("thanksd", replaces, "", said.title, said.body, said.actions, hints, 0)
+    return ("thanksd", replaces, "", said.title, said.body, said.actions, hints, popup.expires)

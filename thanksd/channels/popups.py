@@ -18,6 +18,7 @@ _REVIEW = Button("review", "Review")
 _LATER = Button("later", "Later")
 _WAIVE = Button("waive", "Not needed")
 _READY = " Draft is ready."
+_SHORTLY = 10_000
 
 # Not of the specification: our word for a server that makes a button of the default action.
 DRAWS_DEFAULT = "x-thanksd-draws-default"
@@ -85,11 +86,14 @@ def held_popup(ref: int, person: str) -> Popup:
     )
 
 
-def password_popup(provider: str, letters: int) -> Popup:
-    """Say that the mail account (`provider`, such as "Gmail") refused the login while `letters` letters wait."""
+def password_popup(provider: str, letters: int, *, refused: bool = True) -> Popup:
+    """Say that the mail account (`provider`, such as "Gmail") refused the login while `letters` letters wait.
+
+    Where it was not `refused`, the password could not be read here: a keyring is locked, a command failed.
+    """
     waiting = "1 letter waits" if letters == 1 else f"{letters} letters wait"
     return Popup(
-        title=_titled("", provider, " refused the password"),
+        title=_titled("", provider, " refused the password") if refused else "The password could not be read",
         body=f"{waiting}. Nothing is lost.",
         buttons=(Button("fix", "Fix it"),),
         fallback="Run: thanksd credentials set",
@@ -102,6 +106,7 @@ def waived_popup(ref: int, person: str) -> Popup:
         title=_titled("Not needed: ", person, ""),
         body="",
         buttons=(Button("undo", "Undo"),),
+        expires=_SHORTLY,
         fallback=f"Run: thanksd undo {ref}",
     )
 

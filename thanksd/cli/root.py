@@ -176,8 +176,21 @@ def app(context: click.Context) -> None:
 
 
 def run() -> int:
-    """Run one command and give its exit code; errors go to stderr as one line and one hint."""
-    state, output = State(), sys.stdout
+    """Run one command and give its exit code; errors go to stderr as one line and one hint.
+
+    A window that a popup opened stays until its reader closes it: it would take the last words along. A review that
+    went well has said its last words already.
+    """
+    code = _run(State())
+    opened = os.environ.get("THANKSD_OPENED") == "popup" and sys.stdin is not None and sys.stdin.isatty()
+    if opened and (code or "review" not in sys.argv):
+        click.echo("Enter closes this window.", err=True)
+        sys.stdin.readline()
+    return code
+
+
+def _run(state: State) -> int:
+    output = sys.stdout
     try:
         code = app.main(prog_name="thanksd", standalone_mode=False, obj=state)
         _say_the_rest(state)

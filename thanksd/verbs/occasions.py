@@ -91,7 +91,11 @@ def _popup(context: Context, now: datetime, group: list[Due]) -> Popup:
     if first.occasion == HELD:
         return popups.held_popup(first.thanks, first.name)
     if first.occasion == PASSWORD:
-        return popups.password_popup(describe(context.config.transport), len(group))
+        return popups.password_popup(
+            describe(context.config.transport),
+            len(group),
+            refused=any(one.letter is not None and one.letter.reason == states.CREDENTIALS for one in group),
+        )
     if first.occasion == REFUSED and first.letter is not None:
         return popups.refused_popup(first.thanks, first.name, first.letter.to, first.letter.server_reply)
     if len(group) > 1:
