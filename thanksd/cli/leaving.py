@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, NoReturn
@@ -89,7 +89,9 @@ def _count_down(until: datetime, words: str) -> str:
                     return keys.read_key()
             return ""
     finally:
-        sys.stderr.write("\n")
+        # A closed window can't be written to, and must not hide that it was closed: the letters are taken back then.
+        with suppress(OSError):
+            sys.stderr.write("\n")
 
 
 def _latest(thanks: list[_Thanks]) -> datetime:
