@@ -82,6 +82,11 @@ class Finding(TypedDict):
     where: str
 
 
+def to_come() -> Finding:
+    """Give the finding for a note that would thank somebody for a meeting before it was."""
+    return {"code": "to-come", "severity": BLOCK, "message": "This meeting is still to come.", "where": "body"}
+
+
 def check(subject: str, body: str, facts: Facts, recipient: str) -> list[Finding]:
     """Give what is wrong with a draft, blocks first; at most one finding a code.
 

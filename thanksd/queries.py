@@ -223,6 +223,16 @@ def people_named(connection: Connection, name: str) -> list[AnyRow]:
     return list(connection.execute(query.order_by(Person.id)))
 
 
+def longer_name(connection: Connection, name: str) -> str | None:
+    """Give somebody whose name begins with these words and goes on: "Ada" may have been meant as Ada Lovelace.
+
+    A range, not a LIKE: the index of names serves it, however many people are known.
+    """
+    start = fold(name) + " "
+    query = select(Person.name).where(Person.name_key > start, Person.name_key < fold(name) + "!")
+    return connection.scalar(query.limit(1))
+
+
 def person_with_email(connection: Connection, email: str) -> AnyRow | None:
     """Give the person of this address, ignoring case."""
     query = select(Person.id, Person.name, Person.email).where(Person.email_key == fold(email))

@@ -11,7 +11,7 @@ import click
 from thanksd.cli import card
 from thanksd.cli.output import can_ask, notes, state_of, wants_json
 from thanksd.cli.root import Command
-from thanksd.errors import ThanksdError
+from thanksd.errors import ThanksdError, UsageError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -88,4 +88,6 @@ def _echo(context: click.Context, result: dict[str, Any]) -> None:
 @click.pass_context
 def edit(context: click.Context, /, ref: tuple[str, ...], **facts: Any) -> None:  # noqa: ANN401  click's way
     """Change what was noted. What you give takes the place of what was there."""
+    if not any(facts.values()):
+        raise UsageError("Nothing was given to change.", "See what can be: thanksd edit --help")
     _echo(context, state_of(context).client.call("edit", ref=" ".join(ref), **facts))

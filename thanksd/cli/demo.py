@@ -143,9 +143,10 @@ def demo(context: click.Context) -> None:
     say("Your own ledger is not touched, and nobody is mailed.")
     show = Demo(folder)
     _unset_own_ledger()
-    say("1 You met somebody.")
-    show.thanksd(*_ADD)
+    # Before the first command: else it would end with the word that nobody will remind you.
     with show.daemon() as pid:
+        say("1 You met somebody.")
+        show.thanksd(*_ADD)
         say(f"2 The daemon (pid {pid}, a real one) waits for the moment ... ")
         say(f"  {show.nudge()}")
         _review(show)

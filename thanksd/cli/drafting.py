@@ -76,10 +76,20 @@ def _print_draft(shown: dict[str, Any], *, err: bool) -> None:
     tell(f"Subject  {shown['subject']}")
     tell("")
     for line in shown["body"].splitlines():
-        tell(line)
+        for part in _wrapped(line, err=err):
+            tell(part)
     tell("")
     for one in shown["findings"]:
         tell(f"{one['severity']:<6} {one['code']}: {one['message']}")
+
+
+def _wrapped(line: str, *, err: bool) -> list[str]:
+    """Break a long line of a letter at its spaces, where a person reads it."""
+    if not (sys.stderr if err else sys.stdout).isatty():
+        return [line]
+    from thanksd.cli import keys, screen  # noqa: PLC0415  on a terminal only
+
+    return screen.wrap(line, keys.window()[0] - 1)
 
 
 @click.command(cls=Command)

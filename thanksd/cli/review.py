@@ -39,9 +39,17 @@ def review(context: click.Context, refs: tuple[str, ...]) -> int:
         raise UsageError("A review needs a terminal. Nothing was sent.", "thanksd send REF --yes")
     found = state_of(context).client.call("reviewing", refs=list(refs))
     if not found["thanks"]:
-        say("Nobody is waiting for thanks.")
+        _nothing_due(context)
         return 0
     return _Review(context, found).run()
+
+
+def _nothing_due(context: click.Context) -> None:
+    later = state_of(context).client.call("owed")["thanks"]
+    if later:
+        say(f"Nothing is due now; {len(later)} to come or on their way: thanksd")
+    else:
+        say("Nobody is waiting for thanks.")
 
 
 class _Review:

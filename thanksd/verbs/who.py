@@ -79,7 +79,9 @@ def meet(connection: Connection, now: datetime, who: Who, **facts: str | None) -
     if same:
         ledger.change_person(connection, same[0].id, **_given(facts))
         return Met(same[0].id, same[0].name, "")
-    return Met(ledger.add_person(connection, now, who.name, None, **facts), who.name, "")
+    longer = queries.longer_name(connection, who.name)
+    note = f"A new person: you also know {longer}." if longer else ""
+    return Met(ledger.add_person(connection, now, who.name, None, **facts), who.name, note)
 
 
 def _meet_by_address(connection: Connection, now: datetime, who: Who, facts: dict[str, str | None]) -> Met:

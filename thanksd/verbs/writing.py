@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from thanksd import drafts, etiquette, journal, letters, queries, states, timing
 from thanksd.errors import DataError, UsageError
 from thanksd.models import Draft, Thanks
-from thanksd.moments import to_iso
+from thanksd.moments import from_iso, local, to_iso
 from thanksd.rows import AnyRow
 from thanksd.transports import describe
 from thanksd.verbs.context import Context
@@ -39,11 +39,13 @@ class Note(NamedTuple):
     template: str
     edited: bool
     uid: str
+    is_early: bool
 
     @property
     def findings(self) -> list[etiquette.Finding]:
-        """What the etiquette check says of it."""
-        return etiquette.check(self.subject, self.body, self.facts, self.facts["person"]["email"])
+        """What the etiquette check says of it, and whether it would leave before the meeting was."""
+        found = etiquette.check(self.subject, self.body, self.facts, self.facts["person"]["email"])
+        return [etiquette.to_come(), *found] if self.is_early else found
 
 
 def draft(
@@ -114,11 +116,12 @@ def read_note(context: Context, number: int, leaves: datetime) -> Note:
         facts = facts_of(connection, context, item, leaves)
         own = connection.execute(select(Thanks.uid, Thanks.template).where(Thanks.id == number)).one()
         stored = stored_draft(connection, number)
+    more = {"uid": own.uid, "is_early": from_iso(item["meeting"]["at"]) > leaves}
     if stored is not None and stored.edited:
-        return Note(item, facts, stored.subject, stored.body, stored.template, edited=True, uid=own.uid)
+        return Note(item, facts, stored.subject, stored.body, stored.template, edited=True, **more)
     name = own.template or item["meeting"]["kind"]
     made = drafts.render(name, facts, facts["person"]["lang"], context.templates)
-    return Note(item, facts, made.subject, made.body, made.template, edited=False, uid=own.uid)
+    return Note(item, facts, made.subject, made.body, made.template, edited=False, **more)
 
 
 def stored_draft(connection: Connection, number: int) -> AnyRow | None:
@@ -267,7 +270,7 @@ def freeze_note(context: Context, note: Note, leaves: datetime, unique: str) -> 
         to_email=note.facts["person"]["email"],
         subject=note.subject,
         body=note.body,
-        date=leaves,
+        date=local(leaves, context.zone),
         thanks_uid=note.uid,
         unique=unique,
     )
