@@ -243,8 +243,8 @@ def test_a_ledger_that_may_not_be_read_is_refused(short_dir: Path, what: str) ->
     file = short_dir / "ledger" / "thanksd.db"
     new_store(file)
     short_dir.chmod(0o755)
-    file.parent.chmod(0o755 if what == "file" else 0o600)
     file.chmod(0o000)
+    file.parent.chmod(0o755 if what == "file" else 0o600)
     with as_nobody(), pytest.raises(PermissionDeniedError, match="Permission denied"):
         opened(file)
     file.parent.chmod(0o700)
