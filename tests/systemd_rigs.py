@@ -34,7 +34,8 @@ uid=$(id -u "$user") gid=$(id -g "$user") home=$(getent passwd "$user" | cut -d:
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/systemd/system /run/systemd/unit-root /run/systemd/propagate /run/lock "/run/user/$uid"
 chown "$uid:$gid" "/run/user/$uid"; chmod 700 "/run/user/$uid"
-umount -R /sys/fs/cgroup 2>/dev/null || umount -l /sys/fs/cgroup
+# Where none is mounted there is none in the way.
+! mountpoint -q /sys/fs/cgroup || umount -R /sys/fs/cgroup 2>/dev/null || umount -l /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 group=/sys/fs/cgroup/$user
 mkdir -p "$group"; chown -R "$uid:$gid" "$group"; echo $$ >"$group/cgroup.procs"
