@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,12 @@ _PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/local/sbin"
 def find(name: str) -> str | None:
     """Give the full path of an executable, also of one that lives where only root looks."""
     return shutil.which(name, path=_PATH)
+
+
+def need_open_way(path: Path) -> None:
+    """Skip a test that becomes somebody else, as root does, where only root can go to `path`, such as below /root."""
+    if os.geteuid() == 0 and not all(folder.stat().st_mode & 0o001 for folder in path.resolve().parents):
+        pytest.skip(f"another user can't go to {path}")
 
 
 def need(*names: str) -> None:

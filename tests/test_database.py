@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import parts
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -240,6 +241,7 @@ def as_nobody() -> Iterator[None]:
 
 @pytest.mark.parametrize("what", ["file", "folder"])
 def test_a_ledger_that_may_not_be_read_is_refused(short_dir: Path, what: str) -> None:
+    parts.need_open_way(paths.data_folder("migrations"))
     file = short_dir / "ledger" / "thanksd.db"
     new_store(file)
     short_dir.chmod(0o755)
