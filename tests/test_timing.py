@@ -320,10 +320,6 @@ def test_a_full_server_is_not_asked_again_within_half_an_hour() -> None:
     ]
 
 
-def test_a_letter_is_stale_after_two_days() -> None:
-    assert timedelta(hours=48) == timing.GIVE_UP
-
-
 @pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("30s", 30), ("2 min", 120), ("10m", 600), ("600s", 600)])
 def test_the_undo_hold_is_read(text: str, seconds: int) -> None:
     assert timing.undo_hold(text) == timedelta(seconds=seconds)

@@ -60,11 +60,6 @@ class Client:
             self._world = World(self.store, self.config)
         return self._world
 
-    @property
-    def in_process(self) -> bool:
-        """Whether verbs were run here."""
-        return self._world is not None
-
     def ask_status(self) -> dict[str, Any] | None:
         """Give what the daemon says of itself: running, pid, version, last_pass_at; None where there is none."""
         answer = self._ask({"verb": "status", "params": {}})

@@ -1,4 +1,7 @@
-"""States of thanks and letters, and the moves between them. Pure."""
+"""States of thanks and letters, and the legal moves of a thanks. Pure.
+
+The moves of letters are in `outbox`, each an UPDATE that names the state it expects.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,6 @@ SENT, FAILED, CANCELLED = "sent", "failed", "cancelled"
 LETTER_STATES = (QUEUED, SENDING, DEFERRED, HELD, SENT, FAILED, CANCELLED)
 LIVE = (QUEUED, SENDING, DEFERRED, HELD)
 
-_LETTER_MOVES = {
-    QUEUED: {SENDING, CANCELLED, HELD},
-    DEFERRED: {SENDING, CANCELLED, HELD},
-    SENDING: {QUEUED, DEFERRED, HELD, SENT, FAILED},
-    HELD: {QUEUED, SENT, CANCELLED},
-}
-
 # The phases of an attempt: in `pre` nothing can have been delivered; in `dot` the final dot may have left.
 PRE, DOT = "pre", "dot"
 
@@ -53,12 +49,3 @@ def check_thanks(before: str, after: str) -> None:
     """
     if after not in _THANKS_MOVES[before]:
         raise UsageError(f"A thanks that is {before} can't become {after}.")
-
-
-def check_letter(before: str, after: str) -> None:
-    """Refuse a move of a letter that the table does not have.
-
-    Raises UsageError.
-    """
-    if after not in _LETTER_MOVES.get(before, set()):
-        raise UsageError(f"A letter that is {before} can't become {after}.")

@@ -12,9 +12,6 @@ from typing import NamedTuple
 from thanksd import moments, policy, when
 from thanksd.errors import ConfigError, UsageError
 
-# A letter that could not leave this long after its moment is stale, and does not leave by itself any more.
-GIVE_UP = timedelta(hours=48)
-
 _JUST_ADDED = timedelta(minutes=15)
 _AGAIN = timedelta(hours=4)
 _DAILY_AFTER_BEST_BY = timedelta(days=3)

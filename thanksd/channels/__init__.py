@@ -1,18 +1,13 @@
 """Channels carry nudges to the owner: cheap, and they may repeat. Plain values in, plain values out.
 
-The registry is literal: a channel is a name here, a module beside this file, and a branch in the daemon's nudging.
+A channel is a choice of `[nudge] channels`, a module beside this file, and a branch in `reminder`: `desktop` shows
+popups with buttons, `terminal` one line where the daemon has a terminal, else at the next command.
 What every channel shares is below: what to show (`Popup`), and what became of it (`Receipt`).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-# The names `[nudge] channels` knows, in the order they are tried, and what each does.
-CHANNELS = {
-    "desktop": "a popup with buttons (thanksd.channels.desktop)",
-    "terminal": "one line where the daemon has a terminal, else at the next command (thanksd.channels.popups.line)",
-}
 
 
 class Button(NamedTuple):
