@@ -1,5 +1,6 @@
 # thanksd: `make demo` shows it, `make test` checks it, `make help` lists the rest.
-# Everything lives in .venv; nothing is installed elsewhere, except by `make parts` as root (see .ci/parts).
+# Everything lives in .venv; nothing is installed elsewhere, except by `make install` into your home, and by `make parts`
+# as root (see .ci/parts).
 
 PYTHON ?= python3
 VENV := .venv
@@ -12,15 +13,30 @@ ARGS ?=
 # Settings that would send an installation somewhere else than into .venv.
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
 
+# Debian's python3 has neither pip nor ensurepip, and `python3 -m venv` would leave half an environment behind: ask first.
+define need_python
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
+		'thanksd needs Python 3.11 or newer as $(PYTHON) (Debian: apt install python3; another one: make PYTHON=...).' >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo \
+		'$(PYTHON) can not make virtual environments yet (Debian: apt install python3-venv).' >&2; exit 1; }
+endef
+
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test parts lint types package bench lock clean
+.PHONY: help demo install uninstall test parts lint types package bench lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 demo: $(VENV)/runtime  ## see the main job: a meeting, a nudge, a letter
 	@$(BIN)/thanksd demo
+
+install:  ## thanksd for you: program, menu entry, completion, man page; again: the newer version in its place
+	$(need_python)
+	@$(PYTHON) -IB .ci/install.py install
+
+uninstall:  ## remove what make install made; your ledger, settings and templates stay
+	@$(PYTHON) -IB .ci/install.py uninstall
 
 test: parts $(VENV)/dev  ## run every test (ARGS="-k word" for some)
 	$(BIN)/pytest --no-fold-skipped $(ARGS)
@@ -33,7 +49,7 @@ lint: $(VENV)/dev  ## ruff: every rule but those with a reason beside them
 	$(BIN)/ruff format --check .
 
 types: $(VENV)/dev  ## mypy, strict
-	$(BIN)/mypy --strict thanksd tests
+	$(BIN)/mypy --strict thanksd tests .ci/install.py
 
 package: $(VENV)/dev  ## sdist, wheel from it, and what a stranger sees who installs that
 	@PYTHON="$(PYTHON)" bash .ci/package
@@ -55,12 +71,8 @@ clean:  ## remove what make made here
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find thanksd tests migrations -name __pycache__ -prune -exec rm -rf {} +
 
-# Debian's python3 has neither pip nor ensurepip, and `python3 -m venv` would leave half a .venv behind: ask first.
 $(VENV)/made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { echo \
-		'thanksd needs Python 3.11 or newer as $(PYTHON) (Debian: apt install python3; another one: make PYTHON=...).' >&2; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo \
-		'$(PYTHON) can not make virtual environments yet (Debian: apt install python3-venv).' >&2; exit 1; }
+	$(need_python)
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -103,16 +103,25 @@ _QUICK = (
 )
 
 
+def _absence(seconds: tuple[float, float] | None) -> str:
+    return f"from thanksd import absence; absence.AWAY, absence.SETTLE = {seconds}\n" if seconds else ""
+
+
 @contextmanager
 def daemon(
-    *arguments: str, environ: Mapping[str, str] | None = None, ready: bool = True, quick: bool = False
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    ready: bool = True,
+    quick: bool = False,
+    absence: tuple[float, float] | None = None,
 ) -> Iterator[Daemon]:
     """Run the daemon until the block ends; with `ready` it answers on its socket when the block begins.
 
-    With `quick` its clock ticks each second instead of each half minute.
+    With `quick` its clock ticks each second instead of each half minute; `absence` are the seconds that are an absence
+    and those that popups wait after one, for the quick one.
     """
     log = Path(os.environ["HOME"]) / f"daemon-{time.monotonic_ns()}.log"
-    program = [sys.executable, "-c", _QUICK] if quick else [SCRIPT]
+    program = [sys.executable, "-c", _absence(absence) + _QUICK] if quick else [SCRIPT]
     with log.open("wb") as said:
         process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *program, "run", *arguments],

@@ -104,6 +104,7 @@ class Mailbox:
 
     def __init__(self, *, must_log_in: bool) -> None:
         self.must_log_in = must_log_in
+        self.login = (USER, PASSWORD)
         self.seen = b""
         self.letters: list[Envelope] = []
         self.answers: dict[str, str] = {}
@@ -138,14 +139,20 @@ class _Recorded(SMTP):
         super().data_received(data)
 
 
-def _authenticate(_server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
-    is_right = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+def _authenticate(server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
+    user, password = server.event_handler.login
+    is_right = isinstance(data, LoginPassword) and (data.login, data.password) == (user.encode(), password.encode())
     return AuthResult(success=is_right, handled=False)
 
 
 @contextlib.contextmanager
 def mail_server(
-    tls: ssl.SSLContext | None = None, *, implicit: bool = False, login: bool = True, without: tuple[str, ...] = ()
+    tls: ssl.SSLContext | None = None,
+    *,
+    implicit: bool = False,
+    login: bool = True,
+    without: tuple[str, ...] = (),
+    address: tuple[str, int] = ("127.0.0.1", 0),
 ) -> Iterator[Mailbox]:
     """Run aiosmtpd: STARTTLS, TLS from the start, or (tls None) in the clear; `without` hides login mechanisms."""
     box = Mailbox(must_log_in=login)
@@ -163,7 +170,7 @@ def mail_server(
             loop=loop,
         )
 
-    server = loop.run_until_complete(loop.create_server(session, "127.0.0.1", 0, ssl=tls if implicit else None))
+    server = loop.run_until_complete(loop.create_server(session, *address, ssl=tls if implicit else None))
     box.port = server.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,9 +20,9 @@ from typing import Any
 import parts
 import pytest
 
-from thanksd import verbs
+from thanksd import paths, verbs
 from thanksd.config import Config, Maildir, Me, Send, Smtp, Transport
-from thanksd.database import Store, open_store
+from thanksd.database import Store, known_revisions, open_store
 from thanksd.verbs.context import Context
 
 NOON = datetime(2026, 3, 10, 11, 0, tzinfo=UTC)  # a Tuesday, 12:00 in Berlin
@@ -55,7 +56,15 @@ def new_store(path: Path) -> Store:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_bytes(_empty())
     path.chmod(0o600)
+    make_another(path)
     return open_store(f"sqlite:///{path}")
+
+
+def make_another(path: Path) -> None:
+    """Make a copied ledger one of its own that nobody used yet: a copy under the same name may not send anything."""
+    fresh = "uid = lower(hex(randomblob(16))), machine = NULL, host = NULL, install = NULL, used_at = NULL, serial = 0"
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE ledger SET {fresh}")  # noqa: S608  no value in it
 
 
 def maildir(folder: Path) -> Transport:
@@ -218,3 +227,30 @@ def read_only(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", str(folder)], check=True)
+
+
+NEWEST = int(known_revisions()[-1])
+
+
+def after(number: int) -> str:
+    """Give the revision that many after the newest one."""
+    return f"{NEWEST + number:04}"
+
+
+class Releases:
+    """A program whose later versions change the schema: its folder of migrations, in place of the real one."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        real = paths.data_folder
+        shutil.copytree(real("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
+        monkeypatch.setattr(paths, "data_folder", lambda name: folder if name == "migrations" else real(name))
+
+    def change(self, number: int, *statements: str) -> None:
+        head = f"from alembic import op\nimport sqlalchemy as sa\nrevision = '{after(number)}'\n"
+        head += f"down_revision = '{after(number - 1)}'\ndef upgrade():\n"
+        path = self.folder / "versions" / f"{after(number)}_x.py"
+        path.write_text(head + "".join(f"    {one}\n" for one in statements))
+
+    def change_by(self, number: int) -> None:
+        self.change(number, f"op.add_column('person', sa.Column('c{number}', sa.String()))")

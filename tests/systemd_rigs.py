@@ -32,8 +32,12 @@ set -euo pipefail
 user=$1 script=$2; shift 2
 uid=$(id -u "$user") gid=$(id -g "$user") home=$(getent passwd "$user" | cut -d: -f6)
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir -p /run/systemd/system /run/systemd/unit-root /run/systemd/propagate /run/lock "/run/user/$uid"
+mkdir -p /run/systemd/system /run/systemd/unit-root /run/systemd/propagate /run/lock /run/credentials "/run/user/$uid"
 chown "$uid:$gid" "/run/user/$uid"; chmod 700 "/run/user/$uid"
+# What stands in $HOSTS, such as a provider's name for a server of ours, is in nobody else's /etc/hosts.
+if [ -n "${HOSTS:-}" ]; then
+    { cat /etc/hosts; echo "$HOSTS"; } >/run/hosts; chmod 644 /run/hosts; mount --bind /run/hosts /etc/hosts
+fi
 # Where none is mounted there is none in the way.
 ! mountpoint -q /sys/fs/cgroup || umount -R /sys/fs/cgroup 2>/dev/null || umount -l /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -79,17 +83,27 @@ def run_as_user(
     `timeout` is in seconds; when it ends, every process of the run is killed and TimeoutExpired raised. `env` is added
     to the few variables a login has. Standard output and error are captured apart; exit 97 is a manager that failed.
     """
-    arguments = [f"{name}={value}" for name, value in (env or {}).items()]
-    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
     return subprocess.run(
-        [*command, "bash", "-c", _AS_ROOT, "bash", user, script, *arguments],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "AS_USER": _AS_USER},
+        command_as_user(user, script, env),
+        env=environ_of_root(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
+
+
+def command_as_user(user: str, script: str, env: dict[str, str] | None = None) -> list[str]:
+    """Give the words of the command that `run_as_user` runs, for a terminal of its own; see environ_of_root."""
+    arguments = [f"{name}={value}" for name, value in (env or {}).items()]
+    command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"]
+    return [*command, "bash", "-c", _AS_ROOT, "bash", user, script, *arguments]
+
+
+def environ_of_root(hosts: str = "") -> dict[str, str]:
+    """Give the environment of that command; `hosts` are lines for the user's /etc/hosts."""
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "AS_USER": _AS_USER, "HOSTS": hosts}
 
 
 @dataclass(frozen=True)

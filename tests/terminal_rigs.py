@@ -53,19 +53,24 @@ def letters(mail: Path) -> list[Path]:
 
 
 class Terminal:
-    """The program in a terminal of so many columns and lines."""
+    """A program, thanksd if no other is named, in a terminal of so many columns and lines."""
 
-    def __init__(self, *words: str, columns: int = 80, lines: int = 24, **environ: str) -> None:
+    def __init__(self, *words: str, program: str = PROGRAM, columns: int = 80, lines: int = 24, **environ: str) -> None:
         self.raw = b""
         self._answered = 0
         self._window_closed = False
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._child = pexpect.spawn(
-            PROGRAM, list(words), dimensions=(lines, columns), env={**os.environ, "TERM": "xterm", **environ}, timeout=5
+            program, list(words), dimensions=(lines, columns), env={**os.environ, "TERM": "xterm", **environ}, timeout=5
         )
         # pexpect's own pause before each sending is not ours: we wait for what is on the screen.
         self._child.delaybeforesend = None
+
+    @property
+    def pid(self) -> int:
+        """The program's process."""
+        return int(self._child.pid)
 
     @property
     def text(self) -> str:

@@ -12,12 +12,14 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "thanksd"
 
 PURE = frozenset(
-    {"addresses", "asks", "etiquette", "moments", "names", "phrases", "policy", "states", "timing", "when"}
+    {"addresses", "asks", "days", "etiquette", "moments", "names", "phrases", "policy", "states", "timing", "when"}
 )
 # What every room may use.
 GROUND = PURE | {"errors"}
 # The ledger and what moves it: nobody but verbs (and one another, downwards) comes near.
-STORE = frozenset({"models", "rows", "database", "journal", "queries", "ledger", "outbox"})
+STORE = frozenset(
+    {"models", "rows", "database", "journal", "queries", "ledger", "outbox", "recovery", "copies", "guard", "upgrade"}
+)
 
 # Room: the rooms it may import besides GROUND. Doors (cli, client, daemon ...) have rules of their own below.
 MAY_IMPORT: dict[str, frozenset[str]] = {
@@ -32,23 +34,42 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "credentials": frozenset({"config"}),
     "models": frozenset(),
     "rows": frozenset({"models"}),
-    "database": frozenset({"paths", "instance", "models"}),
+    "mounts": frozenset(),
+    "stamp": frozenset({"paths"}),
+    "guard": frozenset({"models", "rows", "stamp"}),
+    "database": frozenset({"guard", "instance", "models", "mounts", "paths", "stamp", "upgrade"}),
+    "upgrade": frozenset({"database", "mounts", "paths"}),
     "journal": frozenset({"models", "rows"}),
     "queries": frozenset({"models", "rows"}),
     "ledger": frozenset({"journal", "models", "queries", "rows"}),
     "outbox": frozenset({"journal", "ledger", "models", "queries", "rows"}),
+    "recovery": frozenset({"journal", "ledger", "models", "outbox", "rows"}),
+    "copies": frozenset({"journal", "models", "outbox", "rows"}),
+    "providers": frozenset(),
     "rendering": frozenset({"paths"}),
     "drafts": frozenset({"paths", "rendering"}),
     "letters": frozenset(),
     "channels": frozenset({"paths"}),
     "transports": frozenset({"config", "credentials", "paths"}),
-    "verbs": STORE | {"channels", "config", "drafts", "instance", "letters", "paths", "rendering", "transports"},
+    "verbs": STORE
+    | {
+        "channels",
+        "config",
+        "drafts",
+        "instance",
+        "letters",
+        "mounts",
+        "paths",
+        "providers",
+        "rendering",
+        "transports",
+    },
 }
 
 # Library: the only rooms that know it is there.
 LIBRARIES: dict[str, frozenset[str]] = {
     "sqlalchemy": STORE | {"verbs"},
-    "alembic": frozenset({"database"}),
+    "alembic": frozenset({"upgrade"}),
     "jinja2": frozenset({"drafts", "rendering"}),
     "apscheduler": frozenset({"daemon"}),
     "keyring": frozenset({"credentials"}),

@@ -523,7 +523,7 @@ def test_without_a_home_the_hint_says_what_to_set(short_dir: Path) -> None:
 
 def test_without_a_home_what_the_hint_names_is_enough(short_dir: Path) -> None:
     short_dir.chmod(0o777)
-    names = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR")
+    names = ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR")
     said = without_home(short_dir, "owed").err
     env = {name: str(short_dir / name) for name in names if name in said}
     assert without_home(short_dir, "add", "Ada", **env).code == 0

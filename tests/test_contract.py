@@ -67,6 +67,7 @@ ADA = ("add", "Ada", "Lovelace", "ada@example.com", "-k", "coffee", "-d", "why y
 PROMISED = {
     *("add", "owed", "show", "edit", "draft", "send", "review", "snooze", "waive", "done", "undo", "outbox", "resolve"),
     *("people", "templates", "log", "run", "config", "credentials", "service", "demo", "help"),
+    *("pause", "resume", "init", "doctor", "backup", "restore", "export", "import", "adopt"),
 }
 MAILDIR = '[me]\nname = "Sam Lee"\nemail = "sam@example.org"\n[transport]\nkind = "maildir"\n'
 
@@ -338,7 +339,7 @@ def test_without_a_mail_account_the_letter_is_shown_and_not_sent(ada: Path) -> N
     done = thanksd("send", "1", "--yes")
     assert (done.code, done.out) == (78, "")
     assert "Dear Ada," in done.err
-    assert done.err.endswith("Not sent: no mail account is set up.\nSet one up: thanksd help account\n")
+    assert done.err.endswith("Not sent: no mail account is set up.\nSet one up: thanksd init\n")
     assert thanksd("owed", "--json").json["thanks"][0]["letter"] is None
     assert ada.exists()
 
@@ -551,7 +552,7 @@ def test_the_same_meeting_twice_asks_on_a_terminal(ledger: Path) -> None:
         ("thanksd wai", 1, ["waive"]),
         ("thanksd add --sen", 2, ["--seniority"]),
         ("thanksd config s", 2, ["set"]),
-        ("thanksd config set send", 3, ["send.undo"]),
+        ("thanksd config set send", 3, ["send.undo", "send.copy"]),
         ("thanksd help exi", 2, ["exit-codes"]),
     ],
 )

@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import signal
 import sqlite3
 import stat
@@ -22,7 +21,20 @@ from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, insert, select
 from sqlalchemy.exc import StatementError
 from sqlalchemy.pool import NullPool
-from store_rigs import NOON, Desk, at_once_in, everything, is_sound, killed_at, new_store, read_only, rows, small_disk
+from store_rigs import (
+    NOON,
+    Desk,
+    Releases,
+    after,
+    at_once_in,
+    everything,
+    is_sound,
+    killed_at,
+    new_store,
+    read_only,
+    rows,
+    small_disk,
+)
 
 from thanksd import database, instance, paths
 from thanksd.database import Store, known_revisions, lock_file, open_store
@@ -114,7 +126,8 @@ def schema(file: Path) -> dict[str, Any]:
 
 
 def shape(file: Path, table: str) -> tuple[Any, ...]:
-    columns = [tuple(row.values())[1:] for row in rows(file, f"PRAGMA table_info({table})")]
+    # Their order has no meaning: a later migration adds at the end.
+    columns = sorted(tuple(row.values())[1:] for row in rows(file, f"PRAGMA table_info({table})"))
     foreign = {tuple(row.values())[2:] for row in rows(file, f"PRAGMA foreign_key_list({table})")}
     unique = {
         tuple(one["name"] for one in rows(file, f"PRAGMA index_info({index['name']})"))
@@ -275,25 +288,6 @@ def test_a_ledger_on_a_disk_that_is_read_only_can_be_read_but_takes_nothing(shor
 # --- upgrades ---
 
 
-class Releases:
-    """A program whose later versions change the schema: its folder of migrations, in place of the real one."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.folder = folder
-        real = paths.data_folder
-        shutil.copytree(real("migrations"), folder, ignore=shutil.ignore_patterns("__pycache__"))
-        monkeypatch.setattr(paths, "data_folder", lambda name: folder if name == "migrations" else real(name))
-
-    def change(self, number: int, *statements: str) -> None:
-        head = f"from alembic import op\nimport sqlalchemy as sa\nrevision = '{number:04}'\n"
-        head += f"down_revision = '{number - 1:04}'\ndef upgrade():\n"
-        path = self.folder / "versions" / f"{number:04}_x.py"
-        path.write_text(head + "".join(f"    {one}\n" for one in statements))
-
-    def change_by(self, number: int) -> None:
-        self.change(number, f"op.add_column('person', sa.Column('c{number}', sa.String()))")
-
-
 @pytest.fixture
 def releases(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Releases:
     return Releases(short_dir / "migrations", monkeypatch)
@@ -312,42 +306,42 @@ def test_a_private_copy_of_the_old_ledger_is_kept_before_an_upgrade(short_dir: P
     desk = Desk(short_dir)
     desk.add()
     before = everything(desk.file)
-    releases.change_by(2)
+    releases.change_by(1)
     opened(desk.file)
     (copy,) = copies(desk.file)
-    assert (revision(desk.file), revision(copy), mode(copy)) == ("0002", "0001", 0o600)
+    assert (revision(desk.file), revision(copy), mode(copy)) == (after(1), after(0), 0o600)
     assert everything(copy) == before
-    assert rows(desk.file, "SELECT name, c2 FROM person") == [{"name": "Ada Lovelace", "c2": None}]
+    assert rows(desk.file, "SELECT name, c1 FROM person") == [{"name": "Ada Lovelace", "c1": None}]
 
 
 def test_only_the_three_newest_copies_are_kept(short_dir: Path, releases: Releases) -> None:
     desk = Desk(short_dir)
-    for number in range(2, 7):
+    for number in range(1, 6):
         releases.change_by(number)
         opened(desk.file)
-    assert sorted(revision(copy) for copy in copies(desk.file)) == ["0003", "0004", "0005"]
+    assert sorted(revision(copy) for copy in copies(desk.file)) == [after(2), after(3), after(4)]
 
 
 def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(short_dir: Path, releases: Releases) -> None:
     desk = Desk(short_dir)
     desk.add()
     before = everything(desk.file)
-    releases.change_by(2)
-    releases.change(3, "op.execute('DELETE FROM promise')", "op.drop_table('nudge')", "op.execute('SELECT nothing')")
+    releases.change_by(1)
+    releases.change(2, "op.execute('DELETE FROM promise')", "op.drop_table('nudge')", "op.execute('SELECT nothing')")
     with pytest.raises(ThanksdError):
         opened(desk.file)
     assert everything(desk.file) == before
-    assert revision(desk.file) == "0001"
-    releases.change(3, "op.drop_table('nudge')")
+    assert revision(desk.file) == after(0)
+    releases.change(2, "op.drop_table('nudge')")
     opened(desk.file)
-    assert revision(desk.file) == "0003"
+    assert revision(desk.file) == after(2)
 
 
 def test_an_upgrade_that_leaves_orphans_is_undone(short_dir: Path, releases: Releases) -> None:
     desk = Desk(short_dir)
     desk.add()
     before = everything(desk.file)
-    releases.change(2, "op.execute('DELETE FROM meeting')")
+    releases.change(1, "op.execute('DELETE FROM meeting')")
     with pytest.raises(DataError, match="1 rows without their parent"):
         opened(desk.file)
     assert everything(desk.file) == before
@@ -362,7 +356,7 @@ def test_children_survive_an_upgrade_that_builds_their_parent_anew(short_dir: Pa
     before = {table: everything(desk.file)[table] for table in ("promise", "draft", "nudge")}
     assert [len(found) for found in before.values()] == [1, 1, 1]
     batch = "batch.add_column(sa.Column('mood', sa.String()))"
-    releases.change(2, "with op.batch_alter_table('thanks', recreate='always') as batch:", f"    {batch}")
+    releases.change(1, "with op.batch_alter_table('thanks', recreate='always') as batch:", f"    {batch}")
     opened(desk.file)
     assert {table: everything(desk.file)[table] for table in before} == before
     assert rows(desk.file, "SELECT mood FROM thanks") == [{"mood": None}]
@@ -370,7 +364,7 @@ def test_children_survive_an_upgrade_that_builds_their_parent_anew(short_dir: Pa
 
 def test_an_upgrade_under_a_running_daemon_is_refused_and_names_it(file: Path, releases: Releases) -> None:
     new_store(file)
-    releases.change_by(2)
+    releases.change_by(1)
     before = snapshot(file.parent)
     holding = f"""
 import sys, time
@@ -390,7 +384,7 @@ print(lock.acquire("daemon"), flush=True); time.sleep(60)
         daemon.wait()
         # The kernel dropped its lock with it.
         opened(file)
-    assert revision(file) == "0002"
+    assert revision(file) == after(1)
 
 
 def test_a_full_disk_stops_an_upgrade_before_it_begins_and_leaves_no_part_of_a_copy(
@@ -399,7 +393,7 @@ def test_a_full_disk_stops_an_upgrade_before_it_begins_and_leaves_no_part_of_a_c
     with small_disk(short_dir / "disk") as fill:
         file = short_dir / "disk" / "thanksd.db"
         new_store(file)
-        releases.change_by(2)
+        releases.change_by(1)
         # The lock has its place on the disk already.
         lock = InstanceLock(lock_file(f"sqlite:///{file}"))
         assert lock.acquire("upgrade")
@@ -407,7 +401,7 @@ def test_a_full_disk_stops_an_upgrade_before_it_begins_and_leaves_no_part_of_a_c
         fill()
         with pytest.raises(TryLaterError, match="disk is full"):
             opened(file)
-        assert (revision(file), copies(file)) == ("0001", [])
+        assert (revision(file), copies(file)) == (after(0), [])
 
 
 @contextlib.contextmanager

@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from datetime import date, timedelta
 from typing import Any, NamedTuple
 
 import pytest
 
-from thanksd import asks, etiquette, names
+from thanksd import asks, days, etiquette, names
 from thanksd.etiquette import Facts
 
 ENDING = "\n\nWith best wishes,\nSam Lee"
@@ -102,6 +103,11 @@ CORPUS = [
     Sample("speaks of their internship", with_line("Your internship years were good to hear about."), []),
     Sample("offers help", with_line("You need only say so: let me know if I can help you with the move."), []),
     Sample("sends regards", with_line("Please give my regards to your team, and to you."), []),
+    Sample("dates the meeting by today", with_line("Your talk today was good, and so were you."), ["relative-date"]),
+    Sample("dates it by yesterday", GOOD.replace("on Tuesday", "yesterday"), ["relative-date"]),
+    Sample("promises something for tomorrow", with_line("You will have the paper tomorrow."), ["relative-date"]),
+    Sample("wishes a nice day", with_line("Have a nice day today, and a good trip to you."), []),
+    Sample("a magazine of that name", with_line("Your piece in Psychology Today was a joy to you."), []),
     Sample("thanks for an introduction", with_line("It was kind of you to introduce me to Grace."), []),
 ]
 
@@ -391,6 +397,92 @@ def test_words_that_only_look_like_the_third_person_pass(detail: str) -> None:
     assert etiquette.check_third_person([detail]) is None
 
 
+DATED = """
+Your talk today was good
+your talk TODAY was good
+Today you told me about it
+Thank you. Yesterday was a joy
+Thank you for this morning
+it was good to see you last night
+I will think of it tonight
+Thank you for the day before yesterday
+you said so two days ago
+you said so a couple of days ago
+thank you for today's meeting
+thank you for yesterday\N{RIGHT SINGLE QUOTATION MARK}s coffee
+you have a talk tomorrow
+You have my thanks for your talk today
+thank you for our meeting of today
+I hope you enjoyed the talk today
+""".strip().splitlines()
+
+DATED_BY_WEEK = """
+the talk this week
+our coffee last week
+see you next week
+it was a few weeks ago
+I liked this weekend
+""".strip().splitlines()
+
+NOT_DATED = """
+Have a nice day today
+Have a good rest of the week
+Enjoy your day today
+the compilers of today are yours
+the leaders of tomorrow will thank you
+in today's world you are rare
+I have kept it to this day
+you wrote for USA Today
+Your book, Tomorrow Never Dies, was a joy
+you were kind on Tuesday
+thank you for the other day
+you work day and night
+one day you will see
+this is the morning person in you
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "of_a_week"), [*((one, False) for one in DATED), *((one, True) for one in DATED_BY_WEEK)]
+)
+def test_words_that_date_by_the_day_they_are_said_on_are_found(sentence: str, *, of_a_week: bool) -> None:
+    assert [found.of_a_week for found in days.find(sentence)] == [of_a_week]
+
+
+@pytest.mark.parametrize("sentence", NOT_DATED)
+def test_wishes_ages_and_names_date_nothing(sentence: str) -> None:
+    assert days.find(sentence) == []
+
+
+TUESDAY = date(2025, 3, 11)
+
+
+@pytest.mark.parametrize(
+    ("words", "leaves", "severity"),
+    [
+        ("yesterday", TUESDAY, "warn"),
+        ("yesterday", TUESDAY + timedelta(days=1), "block"),
+        ("this morning", TUESDAY + timedelta(days=1), "block"),
+        ("last week", TUESDAY + timedelta(days=5), "warn"),
+        ("last week", TUESDAY + timedelta(days=6), "block"),
+        ("last week", TUESDAY + timedelta(days=371), "block"),
+    ],
+)
+def test_a_dated_word_blocks_only_where_it_is_wrong_on_the_day_the_letter_leaves(
+    words: str, leaves: date, severity: str
+) -> None:
+    body = GOOD.replace("on Tuesday", words)
+    (found,) = etiquette.check("Thank you", body, facts(), "ada@example.com", (TUESDAY, leaves))
+    assert (found["code"], found["severity"], found["where"]) == ("relative-date", severity, words)
+    assert etiquette.check("Thank you", GOOD, facts(), "ada@example.com", (TUESDAY, leaves)) == []
+
+
+def test_a_dated_word_in_the_subject_is_found_and_one_that_is_wrong_is_named_alone() -> None:
+    body = GOOD.replace("on Tuesday", "last week")
+    (found,) = etiquette.check("Your talk today", body, facts(), "", (TUESDAY, TUESDAY + timedelta(days=1)))
+    assert (found["severity"], found["where"]) == ("block", "today")
+
+
 def test_no_code_is_said_twice_and_blocks_come_first() -> None:
     body = "Dear Eve,\n\nTODO [Name]: I want a job, are you hiring? I, I, I need a referral.\n\nBest,\nSam Lee"
     found = check(body, facts(details=["why she left Rust", "her cat"]))
@@ -419,6 +511,9 @@ def test_a_hostile_body_does_not_keep_the_check_busy() -> None:
         "a-",
         "you could ",
         "is there a ",
+        "have a nice ",
+        "a couple of ",
+        "Today ",
     ):
         check(f"Dear Ada,\n{piece * (20_000 // len(piece))}")
     # Linear, all of it takes a tenth of a second; with one pattern that backtracks, hours.

@@ -21,7 +21,7 @@ import parts
 import pytest
 from cli_rigs import SCRIPT, config_file, configure, store_file, thanksd
 from smtp_rigs import Sink, smtp_sink, wait_for
-from store_rigs import is_sound, killed_at, new_store, rows
+from store_rigs import is_sound, killed_at, make_another, new_store, rows
 
 from thanksd import paths, states
 from thanksd.world import World
@@ -62,6 +62,7 @@ def start_anew() -> None:
         path.unlink()
     store_file().write_bytes(data)
     store_file().chmod(0o600)
+    make_another(store_file())
 
 
 def confirm(opened: World, thanks: int = 1) -> None:

@@ -420,7 +420,7 @@ def test_after_all_is_said_nothing_is_planned(ledger: Ledger) -> None:
     ledger.add("Ada Lovelace")
     assert ledger.call("next_moment")["popup"] == "2025-03-12T09:00:01Z"
     ledger.call("done", ref="1")
-    assert ledger.call("next_moment") == {"popup": None, "letter": None}
+    assert ledger.call("next_moment") == {"popup": None, "letter": None, "paused": False}
 
 
 # --- on a real notification server ---

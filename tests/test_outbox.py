@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from store_rigs import NOON, Desk, at_once_in
 
-from thanksd import outbox, states
+from thanksd import outbox, recovery, states
 from thanksd.instance import is_surely_dead, owner
-from thanksd.outbox import DOT_LEASE, PRE_LEASE, Claim, Result
+from thanksd.moments import to_iso
+from thanksd.outbox import DOT_LEASE, PRE_LEASE, STALE_AFTER, Claim, Result
 
 ME = "machine boot 10 100"
 ACCEPTED = Result(states.ACCEPTED, "250 ok", 250, "")
@@ -48,7 +49,7 @@ def settle(desk: Desk, held: Claim, result: Result) -> bool:
 
 def recover(desk: Desk, is_dead: Callable[[str], bool] = lambda _name: False) -> int:
     with desk.context.store.write() as connection:
-        return outbox.recover(connection, desk.clock(), is_dead)
+        return recovery.recover(connection, desk.clock(), is_dead)
 
 
 def dead(_name: str) -> bool:
@@ -166,20 +167,25 @@ def test_only_the_letters_asked_for_are_claimed(desk: Desk) -> None:
 def test_nothing_is_claimed_while_a_login_was_refused_until_it_is_released_or_taken_back(desk: Desk) -> None:
     first, second = desk.queued(), desk.queued("Bob Ray")
     settle(desk, claimed(desk), Result(states.NOT_NOW, "535 wrong", 535, states.CREDENTIALS))
-    desk.clock.forward(days=2)
+    desk.clock.forward(hours=47)
     assert claim(desk) is None
     assert claim(desk, only=[desk.letter(second)["id"]]) is None
-    assert desk("next_moment")["letter"] is None
+    # They are stale by then, and nothing may leave before.
+    assert desk("next_moment")["letter"] == to_iso(NOON + STALE_AFTER)
     assert desk.thanks(first)["popup_at"] == stored(NOON)
     assert desk("release") == {"letters": 1}
     assert (desk.thanks(first)["popup_at"], desk.letter(first)["reason"]) == (None, "")
     assert {claimed(desk).thanks, claimed(desk).thanks} == {first, second}
 
 
-def test_taking_back_the_letter_whose_login_was_refused_lets_the_others_go(desk: Desk) -> None:
+def test_taking_back_the_letter_whose_login_was_refused_makes_the_login_no_better_for_the_others(desk: Desk) -> None:
     first, second = desk.queued(), desk.queued("Bob Ray")
     settle(desk, claimed(desk), Result(states.NOT_NOW, "535 wrong", 535, states.CREDENTIALS))
     desk("undo", ref=str(first))
+    row = desk.letter(second)
+    assert (row["state"], row["reason"], row["server_reply"]) == ("deferred", "credentials", "535 wrong")
+    assert (row["attempts"], claim(desk)) == (0, None)
+    assert desk("release") == {"letters": 1}
     assert claimed(desk).thanks == second
 
 

@@ -16,6 +16,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parent.parent
 LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
 SHIPPED = ("templates", "migrations", "systemd")
+INSIDE = ("thanksd/desktop", "thanksd/help")
 
 
 def _project() -> dict[str, Any]:
@@ -48,6 +49,7 @@ def test_the_wheel_holds_every_file_that_is_needed_at_run_time(wheel: Path) -> N
     wanted = {f"thanksd/{path.relative_to(CHECKOUT)}" for path in tree if "__pycache__" not in path.parts}
     code = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "thanksd").rglob("*.py")}
     assert {folder for folder in SHIPPED if not any(name.startswith(f"thanksd/{folder}/") for name in held)} == set()
+    wanted |= {str(path.relative_to(CHECKOUT)) for folder in INSIDE for path in (CHECKOUT / folder).iterdir()}
     assert wanted - held == set()
     assert code - held == set()
     assert "thanksd/py.typed" in held
@@ -119,8 +121,8 @@ def test_no_committed_file_knows_the_machine_it_was_written_on() -> None:
 
 
 def test_every_command_of_ci_can_be_run_from_anywhere() -> None:
-    scripts = sorted((CHECKOUT / ".ci").iterdir())
-    assert [path.name for path in scripts] == ["package", "parts", "run"]
-    for path in scripts:
+    scripts = sorted((CHECKOUT / ".ci").glob("[!_]*"))
+    assert [path.name for path in scripts] == ["install.py", "package", "parts", "run"]
+    for path in scripts[1:]:
         assert subprocess.run(["bash", "-n", str(path)], check=False).returncode == 0
         assert "set -euo pipefail" in path.read_text(encoding="utf-8")

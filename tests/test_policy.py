@@ -49,13 +49,38 @@ def test_a_kind_is_known_in_any_case() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "nearest"), [("cofee", "coffee"), ("intervew", "interview"), ("intro", "introduction"), ("GIFTS", "gift")]
+    ("word", "nearest"), [("cofee", "coffee"), ("intervew", "interview"), ("intros", "introduction"), ("GIFTS", "gift")]
 )
 def test_an_unknown_kind_is_refused_with_the_nearest_and_all_kinds(word: str, nearest: str) -> None:
     with pytest.raises(UsageError) as caught:
         policy.known_kind(word)
     assert f"Did you mean {nearest}?" in caught.value.hint
     assert all(kind in caught.value.hint for kind in policy.KINDS)
+
+
+@pytest.mark.parametrize(
+    ("word", "kind"),
+    [
+        *(("mentor", "mentoring"), ("intro", "introduction"), ("c", "coffee"), ("Gen", "general")),
+        *(("lunch", "meal"), ("Dinner", "meal"), ("talk", "speaker"), ("job  interview", "interview")),
+        *(("conference", "event"), ("reference", "referral"), ("present", "gift"), ("call", "general")),
+    ],
+)
+def test_a_kind_is_known_by_how_its_name_begins_and_by_what_people_call_it(word: str, kind: str) -> None:
+    assert policy.known_kind(word) == kind
+
+
+def test_a_beginning_that_two_kinds_share_is_refused_naming_both() -> None:
+    with pytest.raises(UsageError, match="'int' may be interview or introduction") as caught:
+        policy.known_kind(" INT ")
+    assert caught.value.hint == "Say a letter more."
+
+
+def test_every_usual_word_stands_for_a_kind_and_for_nothing_else() -> None:
+    assert set(policy.SYNONYMS.values()) <= set(policy.KINDS)
+    assert not set(policy.SYNONYMS) & set(policy.KINDS)
+    # A word that is also the beginning of a kind's name would hide that kind.
+    assert not [word for word in policy.SYNONYMS for kind in policy.KINDS if kind.startswith(word)]
 
 
 def test_seniority_is_peer_or_above() -> None:
@@ -76,6 +101,7 @@ def test_a_language_is_taken_with_or_without_its_region(word: str, tag: str) -> 
 def test_a_language_without_templates_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="no language") as caught:
         policy.known_language(word)
+    assert "Only English ships so far." in caught.value.hint
     assert "There are: en." in caught.value.hint
 
 

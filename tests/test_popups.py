@@ -78,7 +78,44 @@ def test_troubles_are_told_as_drawn() -> None:
     assert password[:2] == ("Gmail refused the password", "2 letters wait. Nothing is lost.")
     assert popups.password_popup("Gmail", 1).body == "1 letter waits. Nothing is lost."
     assert refused.buttons == password.buttons == (Button("fix", "Fix it"),)
-    assert popups.terminal_failed_popup(7) == Popup("Could not open a terminal", "Run: thanksd review 7", ())
+    failed = popups.terminal_failed_popup(["review", "7"])
+    assert failed == Popup("Could not open a terminal", "Run: thanksd review 7", ())
+    many = popups.terminal_failed_popup(["review", *map(str, range(20, 40))])
+    assert many.body == "Run: thanksd review"
+
+
+def test_the_other_occasions_are_told_as_drawn() -> None:
+    ask = popups.ask_popup(4, 4)
+    assert ask[:2] == ("Whom did you meet this week?", "4 met, 4 thanked so far.")
+    assert ask.buttons == (Button("add", "Add"), Button("nobody", "Nobody"))
+    stale = popups.stale_popup(7, "Ada Lovelace", "Fri 17:00")
+    assert stale[:2] == ("Ada's letter did not leave", "It was to go Fri 17:00. Text is kept.")
+    assert stale.buttons == (Button("review", "Review"),)
+    handed = popups.handed_off_popup(7, "Ada Lovelace")
+    assert handed[:2] == ("Did you send Ada's letter?", "It waits in your mail program.")
+    adopted = popups.adopted_popup(7, "Ada Lovelace")
+    assert adopted[:2] == ("Did Ada's letter arrive?", "It came with another machine's ledger.\nCheck Sent.")
+    assert (handed.buttons, handed.fallback) == ((Button("resolve", "Look into it"),), "Run: thanksd resolve 7")
+    assert (adopted.buttons, adopted.fallback) == (handed.buttons, handed.fallback)
+
+
+@pytest.mark.parametrize(
+    ("said", "body"),
+    [
+        ("550 5.1.1 no such user", "ada@exmaple.com: no such user"),
+        ("550-5.1.1 <ada@exmaple.com>: unknown", "ada@exmaple.com: unknown"),
+        ("553 mailbox name not allowed", "ada@exmaple.com: mailbox name not allowed"),
+        ("550 5.1.1 The email account that you tried to reach", "ada@exmaple.com:\nThe email account that you tried to reach"),
+        ("", "ada@exmaple.com:"),
+    ],
+)  # fmt: skip
+def test_a_servers_refusal_is_told_without_its_codes(said: str, body: str) -> None:
+    assert popups.refused_popup(7, "Ada", "ada@exmaple.com", said).body == body
+
+
+def test_a_refused_letter_is_not_told_as_a_refused_address() -> None:
+    popup = popups.refused_popup(7, "Ada", "ada@example.com", "552 5.3.4 too big", about_address=False)
+    assert popup.title == "Ada's letter was refused"
 
 
 def test_a_pressed_not_needed_can_be_taken_back_for_a_short_while() -> None:
@@ -152,7 +189,13 @@ def _holds_its_measure(text: str) -> None:
         thanks_popup(7, text, text, text, text, text),
         popups.digest_popup([text, text, "Tom"], text),
         popups.refused_popup(7, text, text, text),
+        popups.refused_popup(7, text, text, text, about_address=False),
         popups.held_popup(7, text),
+        popups.adopted_popup(7, text),
+        popups.handed_off_popup(7, text),
+        popups.stale_popup(7, text, text),
+        popups.ask_popup(len(text), 10**9),
+        popups.terminal_failed_popup(["review", *(str(ord(character)) for character in text[:50])]),
         popups.password_popup(text, 2),
         popups.waived_popup(7, text),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -279,7 +280,7 @@ def test_without_a_mail_account_the_draft_is_shown_and_s_refuses(home: Path) -> 
     with rigs.terminal("review") as terminal:
         terminal.ready("Dear Ada,", "no mail account is set up")
         terminal.key("s")
-        terminal.ready("Not sent: no mail account is set up.\nSet one up: thanksd help account\n>")
+        terminal.ready("Not sent: no mail account is set up.\nSet one up: thanksd init\n>")
         terminal.key("q")
         assert terminal.end() == 78
     assert states() == ["due"]
@@ -376,7 +377,8 @@ def test_later_not_needed_otherwise_and_next_are_one_key_each() -> None:
         terminal.key("w")
         terminal.ready("Chen: not needed (u takes it back).", "3 of 4")
         terminal.key("t")
-        terminal.line("by phone")
+        terminal.until("How? p in person   h by phone   c by card   o otherwise")
+        terminal.key("h")
         text = terminal.ready("Tom: thanked otherwise (u takes it back).", "4 of 4")
         assert "Chen" not in text
         terminal.key("n")
@@ -431,13 +433,112 @@ def test_a_missing_address_is_asked_first_and_a_mistyped_provider_is_noticed() -
         terminal.ready("To       Ada Lovelace <ada@gmail.com>", "s send")
 
 
-def test_enter_at_the_address_is_thanked_another_way() -> None:
+def test_enter_at_the_address_asks_how_and_enter_again_closes_nothing() -> None:
     add(email="")
     with rigs.terminal("review") as terminal:
+        for _ in range(2):
+            terminal.line("")
+            terminal.until("other keys: not yet")
+            terminal.key("\r")
+            terminal.ready("Nothing was changed.", "Ada's address?")
+        assert states() == ["due"]
         terminal.line("")
+        terminal.until("other keys: not yet")
+        terminal.key("c")
         assert terminal.end() == 0
         assert "Ada: thanked otherwise. A slip? thanksd undo 1" in terminal.text
     assert states() == ["thanked"]
+    assert "thanked otherwise: by card" in rigs.thanksd("log", "1")
+
+
+def test_an_address_that_letters_come_back_from_is_named_and_asked_for_anew(mail: Path) -> None:
+    add()
+    rigs.thanksd("send", "1", "--yes", "--now")
+    rigs.thanksd("resolve", "1", "--bounced")
+    with rigs.terminal("review") as terminal:
+        text = terminal.ready("ada@example.com came back.", "Ada's address?")
+        assert text.index("came back.") < text.index("Ada's address?")
+        terminal.line("ada@example.org")
+        terminal.ready("To       Ada Lovelace <ada@example.org>", "s send")
+    assert len(rigs.letters(mail)) == 1
+
+
+def test_the_words_of_another_way_can_be_ones_own() -> None:
+    add()
+    with rigs.terminal("review") as terminal:
+        terminal.key("t")
+        terminal.key("o")
+        terminal.line("over lunch")
+        assert terminal.end() == 0
+    assert "thanked otherwise: over lunch" in rigs.thanksd("log", "1")
+
+
+def test_a_key_and_enter_answer_a_question_as_the_key_answers_a_letter() -> None:
+    add("Ada", email="")
+    add("Chen", email="chen@example.com", detail="")
+    add("Tom", email="")
+    add("Grace", email="grace@example.com", detail="")
+    add("Alan", email="")
+    with rigs.terminal("review") as terminal:
+        terminal.ready("Ada's address?", "Or with Enter:   l later   w not needed   t thanked otherwise")
+        terminal.line("l")
+        terminal.ready("Ada: later, ", "2 of 5", "Finish it as if to Chen")
+        terminal.line("w")
+        terminal.ready("Chen: not needed (u takes it back).", "3 of 5")
+        terminal.line("u")
+        terminal.ready("Taken back: not needed for Chen.", "2 of 5")
+        terminal.line("w")
+        terminal.ready("Tom's address?")
+        terminal.line("t")
+        terminal.key("p")
+        terminal.ready("Tom: thanked otherwise", "4 of 5")
+        terminal.line("n")
+        terminal.ready("5 of 5")
+        terminal.line("q")
+        assert terminal.end() == 0
+    assert states() == ["snoozed", "waived", "thanked", "due", "due"]
+
+
+def test_ctrl_c_leaves_a_question_and_takes_back_no_letter(mail: Path) -> None:
+    add()
+    add("Chen Wei", email="")
+    add("Tom O'Neil", email="tom@example.com")
+    with rigs.terminal("review") as terminal:
+        terminal.key("s")
+        terminal.ready("2 of 3 due", "Chen's address?")
+        terminal.line("chen@gmial.com")
+        terminal.ready("gmail.com? [Y/n]")
+        terminal.send("\x03")
+        terminal.ready("2 of 3 due", "Nothing was changed.", "Chen's address?")
+        terminal.send("\x03")
+        terminal.ready("3 of 3 due", "s send")
+        terminal.key("d")
+        terminal.until("> why you left Rust")
+        terminal.send("\x03")
+        terminal.ready("Nothing was changed.", "s send")
+        assert states() == ["confirmed", "due", "due"]
+        terminal.key("q")
+        terminal.until("leaves in")
+        terminal.send("\r")
+        assert terminal.end() == 0
+    assert states() == ["thanked", "due", "due"]
+    assert len(rigs.letters(mail)) == 1
+
+
+def test_the_first_week_ends_a_review_with_a_word_of_encouragement(home: Path) -> None:
+    add()
+    with rigs.terminal("review") as terminal:
+        terminal.key("n")
+        assert terminal.end() == 0
+        assert "0 thanked. This month " in terminal.text
+        assert "People are gladder of these than senders expect." in terminal.text
+    with contextlib.closing(sqlite3.connect(home / ".local/share/thanksd/thanksd.db")) as store, store:
+        store.execute("UPDATE thanks SET created_at = datetime(created_at, '-7 days')")
+    with rigs.terminal("review") as terminal:
+        terminal.key("n")
+        assert terminal.end() == 0
+        assert "0 thanked. This month " in terminal.text
+        assert "gladder" not in terminal.text
 
 
 def test_the_detail_key_gives_the_old_text_to_edit() -> None:

@@ -295,7 +295,9 @@ def test_a_program_that_is_to_end_begins_no_letter(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("replies", "state", "reason", "thanks"),
     [
-        ({"RCPT": "550 5.1.1 no such person"}, "failed", "", "due"),
+        ({"RCPT": "550 5.1.1 no such person"}, "failed", "address", "due"),
+        ({"RCPT": "550 5.7.1 not from you"}, "failed", "", "due"),
+        ({"MAIL": "550 5.1.1 no such sender"}, "failed", "", "due"),
         ({".": "554 5.7.1 spam"}, "failed", "", "due"),
         ({"RCPT": "451 4.7.1 greylisted, try again"}, "deferred", "greylisted", "confirmed"),
         ({"DATA": DROP}, "deferred", "dropped", "confirmed"),

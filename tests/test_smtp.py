@@ -170,7 +170,7 @@ def test_an_error_of_the_border_comes_out_and_the_server_keeps_nothing(error: Ex
         (["-q", "RCPT"], NOT_NOW, "dropped", 0),
         (["-Q", "RCPT"], NOT_NOW, "busy", 0),
         (["-b", "451 4.7.1 Greylisted for 300 s", "-r", "RCPT"], NOT_NOW, "greylisted", 0),
-        (["-B", "550 5.1.1 No such user", "-f", "RCPT"], REJECTED, "", 0),
+        (["-B", "550 5.1.1 No such user", "-f", "RCPT"], REJECTED, "address", 0),
         (["-B", "530 5.7.0 Authentication required", "-f", "MAIL"], NOT_NOW, CREDENTIALS, 0),
         (["-B", "550 5.7.30 Basic authentication is not supported", "-f", "MAIL"], NOT_NOW, CREDENTIALS, 0),
         (["-f", "DATA"], REJECTED, "", 0),

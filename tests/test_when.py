@@ -110,8 +110,74 @@ def test_a_meetings_time_is_read(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("this morning", "2025-03-12 10:00"),
+        ("This afternoon", "2025-03-12 15:00"),
+        ("noon", "2025-03-12 12:00"),
+        ("last night", "2025-03-11 19:00"),
+        ("last evening", "2025-03-11 19:00"),
+        ("yesterday evening", "2025-03-11 19:00"),
+        ("yesterday noon", "2025-03-11 12:00"),
+        ("tomorrow morning", "2025-03-13 10:00"),
+        ("tonight", "2025-03-12 19:00"),
+        ("tuesday morning", "2025-03-11 10:00"),
+        ("last fri afternoon", "2025-03-07 15:00"),
+        ("11 mar evening", "2025-03-11 19:00"),
+        ("2025-03-11 morning", "2025-03-11 10:00"),
+        ("monday at 3", "2025-03-10 15:00"),
+        ("mon at 15", "2025-03-10 15:00"),
+        ("mon at 15:00", "2025-03-10 15:00"),
+        ("monday at 12", "2025-03-10 12:00"),
+        ("yesterday at 6", "2025-03-11 18:00"),
+    ],
+)
+def test_a_part_of_the_day_and_an_hour_alone_stand_for_an_hour_by_convention(text: str, expected: str) -> None:
+    # At 14:00 of that Wednesday the morning is over; the afternoon has begun, so it is asked of noon.
+    now = NOW if "afternoon" in text else NOW + timedelta(hours=2)
+    assert read(text, now) == expected
+
+
+@pytest.mark.parametrize(
+    ("hour", "text"), [(9, "this morning"), (14, "this afternoon"), (18, "this evening"), (18, "tonight")]
+)
+def test_a_part_of_the_day_that_has_begun_is_not_taken_for_an_hour_to_come(hour: int, text: str) -> None:
+    now = moments.wall(NOW.date(), time(hour), BERLIN)
+    assert "which is still to come" in refusal(text, now)
+    assert when.parse_when(text, moments.wall(NOW.date(), time(20), BERLIN), BERLIN) < now + timedelta(hours=2)
+
+
+def test_as_a_delay_a_morning_begins_with_the_working_day() -> None:
+    assert read_delay("tomorrow morning") == "2025-03-13 09:00"
+    assert read_delay("tonight") == "2025-03-12 19:00"
+    assert read_delay("fri at 3") == "2025-03-14 15:00"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("yesteday 15:00", "yesterday 15:00"),
+        ("yesterda", "yesterday"),
+        ("tommorow 10:00", "tomorrow 10:00"),
+        ("wensday 10am", "wednesday 10am"),
+        ("last thrusday", "last thursday"),
+        ("tuesdy morning", "tuesday morning"),
+        ("this mornign", "this morning"),
+        ("11 marhc 15:00", "11 march 15:00"),
+    ],
+)
+def test_a_slip_of_the_fingers_is_pointed_out_and_never_guessed(text: str, meant: str) -> None:
+    now = NOW + timedelta(hours=2)
+    said = refusal(text, now)
+    assert said.endswith(f'can\'t be read as a time. / Did you mean "{meant}"?')
+    assert when.parse_when(meant, now, BERLIN)
+
+
+@pytest.mark.parametrize(
     ("text", "readings"),
     [
+        ("monday at 8", ("monday 8:00", "monday 20:00")),
+        ("at 10", ("10:00", "22:00")),
         ("15:00", ("today 15:00", "yesterday 15:00")),
         ("3pm", ("today 15:00", "yesterday 15:00")),
         ("10:43", ("today 10:43", "yesterday 10:43")),
@@ -126,7 +192,7 @@ def test_what_has_two_readings_is_refused_with_both_ready_to_paste(text: str, re
     said = refusal(text)
     for reading in readings:
         assert reading in said
-        assert when.parse_when(reading, NOW, BERLIN)
+        assert when.parse_when(reading, NOW + timedelta(hours=12), BERLIN)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +229,9 @@ def test_what_has_two_readings_is_refused_with_both_ready_to_paste(text: str, re
         ("", "No time was said."),
         (" \t ", "No time was said."),
         ("garbage", "can't be read as a time"),
-        ("tuesday morning", "can't be read as a time"),
+        ("tuesday forenoon", "can't be read as a time"),
+        ("next morning", "can't be read as a time"),
+        ("monday at 24", "No clock shows 24:00."),
         ("next", "can't be read as a time"),
         ("next week", "can't be read as a time"),
         ("tu 10am", "can't be read as a time"),
@@ -206,6 +274,9 @@ _PIECES = st.sampled_from(
             "mon",
             "tue",
             "fri",
+            "morning",
+            "night",
+            "noon",
             "mar",
             "feb",
             "30",

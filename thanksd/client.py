@@ -43,13 +43,18 @@ class Client:
             return self.world.call(verb, params)
         if "other" in answer:
             result = self.world.call(verb, params)
-            self._ask({"verb": "poke", "params": {}})
+            self.poke()
             return result
         self.lines += answer.get("lines", [])
         if "error" in answer:
             raise from_plain(answer["error"])
         given: dict[str, Any] = answer["result"]
         return given
+
+    def poke(self) -> None:
+        """Let a daemon look at what was changed behind its back; say in `daemon` whether there is one."""
+        if self._ask({"verb": "poke", "params": {}}) is None:
+            self.daemon = False
 
     @property
     def world(self) -> World:

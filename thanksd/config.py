@@ -51,12 +51,24 @@ class Smtp:
 
 
 @dataclass(frozen=True)
+class Mailto:
+    """Letters handed to your own mail program, to be sent there."""
+
+    open: str = _setting(
+        "system", "where a letter opens: your mail program, or a web page", ("system", "gmail", "outlook")
+    )
+
+
+@dataclass(frozen=True)
 class Transport:
     """How letters leave."""
 
-    kind: str = _setting("", "smtp or maildir; empty: nothing can be sent yet", ("", "smtp", "maildir"))
+    kind: str = _setting(
+        "", "smtp, maildir, mailto or eml; empty: nothing can be sent yet", ("", "smtp", "maildir", "mailto", "eml")
+    )
     maildir: Maildir = field(default_factory=Maildir)
     smtp: Smtp = field(default_factory=Smtp)
+    mailto: Mailto = field(default_factory=Mailto)
 
 
 @dataclass(frozen=True)
@@ -67,6 +79,7 @@ class Nudge:
     quiet_hours: str = _setting("21:00-08:30", "no popups between these; empty is off")
     weekdays_only: bool = _setting(default=False, meaning="no popups on Saturday and Sunday")
     terminal: str = _setting("auto", "the terminal program that Review opens; auto finds one")
+    ask: str = _setting("", "when to ask whom you met, such as 'fri 16:00'; empty is never")
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,11 @@ class Send:
     """How letters are let go."""
 
     undo: str = _setting("30s", "how long a confirmed letter can be taken back, 0s to 10m; 0s leaves at once")
+    copy: str = _setting(
+        "auto",
+        "the copy to yourself: self, none, or auto, where your provider keeps none in Sent",
+        ("auto", "self", "none"),
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import difflib
 import fcntl
 import os
 import secrets
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,20 +91,39 @@ def as_words(value: Value) -> str:
 def set_value(path: Path, name: str, words: str) -> Value:
     """Set one setting in the file, which is made where it is missing, and give the value as it was understood.
 
+    Raises as `set_values` does.
+    """
+    return set_values(path, {name: words})[name]
+
+
+def set_values(path: Path, given: Mapping[str, str]) -> dict[str, Value]:
+    """Set several settings in one write, all of them or none, and give the values as they were understood.
+
     Raises UsageError for what can't be that setting's value, ConfigError where the file has a mistake already,
     PermissionDeniedError or TryLaterError where it can't be written. The file is then as it was.
     """
-    value = _understood(row(name), name, words)
+    values = {name: understood(name, words) for name, words in given.items()}
     # A link that leads to a folder kept under version control stays a link.
     target = Path(os.path.realpath(path))
     paths.private_folder(target.parent)
     with _alone(target.parent):
         text = _text(target)
-        changed = _changed(text, str(path), name, value)
-        if value_of(config.parse(changed, str(path)), name) != value:
-            raise ConfigError(f"{name} is set in a way that only you can change. {_NOTHING}", f"Edit it: {path}")
-        _write(target, changed)
-    return value
+        for name, value in values.items():
+            text = _changed(text, str(path), name, value)
+        made = config.parse(text, str(path))
+        for name, value in values.items():
+            if value_of(made, name) != value:
+                raise ConfigError(f"{name} is set in a way that only you can change. {_NOTHING}", f"Edit it: {path}")
+        _write(target, text)
+    return values
+
+
+def understood(name: str, words: str) -> Value:
+    """Give the value that `words` mean for a setting, without setting it.
+
+    Raises UsageError for a name that no setting has, and for what can't be its value.
+    """
+    return _understood(row(name), name, words)
 
 
 def _understood(setting: config.Setting, name: str, words: str) -> Value:
@@ -162,6 +181,7 @@ _CHECKS: dict[str, Callable[[str, str], object]] = {
     "me.language": lambda _, words: policy.known_language(words),
     "me.timezone": lambda _, words: policy.known_zone(words),
     "nudge.quiet_hours": lambda _, words: timing.parse_quiet(words),
+    "nudge.ask": lambda _, words: timing.parse_ask(words),
     "send.undo": lambda _, words: timing.undo_hold(words),
     "kind.NAME.nudge": _check_times,
     "kind.NAME.best_by": _check_times,

@@ -91,6 +91,51 @@ def store(user: str, secret: str) -> None:
     _keyring("set", user, os.environ, given=_checked(secret, "What was typed"))
 
 
+def look_up(user: str) -> str | None:
+    """Give what the keyring keeps for `user`, or None: so it is known to be there and unlocked before it is needed.
+
+    Raises CredentialsError where no keyring can be used; after 10 seconds at the latest.
+    """
+    try:
+        return _keyring("get", user, os.environ)
+    except CredentialsError as error:
+        if error.reason == "missing":
+            return None
+        raise
+
+
+def keep_for_unit(secret: str, file: Path, unit: Path) -> None:
+    """Keep a secret in `file` (0600, not encrypted), and have systemd hand it to the unit (LoadCredential=).
+
+    `unit` is the unit's file; what is written beside it is a drop-in of its own (systemd.unit(5)), and counts from the
+    unit's next start. Raises OSError where either can't be written, CredentialsError for what is no secret.
+    """
+    _write_private(file, _checked(secret, "What was typed") + "\n")
+    # systemd.exec(5): % begins a specifier.
+    _write_private(_drop_in(unit), f"[Service]\nLoadCredential={CREDENTIAL_FILE}:{str(file).replace('%', '%%')}\n")
+
+
+def forget_for_unit(file: Path, unit: Path) -> bool:
+    """Remove what keep_for_unit wrote, and say whether anything was there. Raises OSError where it can't be removed."""
+    there = [path for path in (_drop_in(unit), file) if path.exists()]
+    for path in there:
+        path.unlink()
+    return bool(there)
+
+
+def _drop_in(unit: Path) -> Path:
+    return unit.with_name(f"{unit.name}.d") / f"{CREDENTIAL_FILE}.conf"
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    fresh.replace(path)
+
+
 def forget(user: str) -> None:
     """Take the secret of `user` out of the keyring.
 

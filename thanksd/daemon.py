@@ -22,17 +22,18 @@ from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from thanksd import __version__, paths
+from thanksd import __version__, absence, paths
+from thanksd.absence import Absence
 from thanksd.database import open_store
 from thanksd.errors import ConfigError, ThanksdError, TryLaterError
 from thanksd.listener import Listener
 from thanksd.moments import from_iso, to_iso
 from thanksd.reminder import Reminder
+from thanksd.verbs import LOOKING
 from thanksd.world import World, now
 
 # The longest time between two passes, in seconds: a resume or a step of the clock is noticed by then.
 TICK = 30
-_LOOKING = frozenset({"owed", "show", "outbox", "log", "people", "person", "summary", "letter_text"})
 
 log = logging.getLogger("thanksd")
 
@@ -50,6 +51,7 @@ class Daemon:
         self._wake = asyncio.Event()
         self._sending: asyncio.Future[Any] | None = None
         self._last_pass: datetime | None = None
+        self._absence = Absence()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._reminder = Reminder(self._call, self._wake.set, lambda: self._world.settings, program, environ)
         self._listener = Listener(
@@ -124,11 +126,23 @@ class Daemon:
         """Free what dead workers held, show what is due, let letters go, and plan the next pass."""
         await self._reminder.connect()
         seen = await self._look()
-        if seen["popup"] is not None and from_iso(seen["popup"]) <= now():
+        held = self._held_until(seen)
+        if held is None and _is_past(seen["popup"]):
             await self._remind()
             seen = await self._look()
         self._let_go(seen["letter"])
-        self._plan(seen)
+        self._plan([seen["popup"] if held is None else to_iso(held), seen["letter"]])
+
+    def _held_until(self, seen: dict[str, Any]) -> datetime | None:
+        """Give the moment up to which popups wait because their owner is only just back; None where they don't."""
+        paused, here = bool(seen["paused"]), absence.clock()
+        waited = (now() - from_iso(seen["popup"])).total_seconds() if _is_past(seen["popup"]) else 0.0
+        self._absence.look(here, waited=waited, paused=paused)
+        # A single pass comes from its owner's hand, or from a timer of theirs: it can't wait.
+        left = self._absence.left(here, self._reminder.there_since) if self._scheduler.running else 0.0
+        if not left and not paused and not waited:
+            self._absence.end()
+        return now() + timedelta(seconds=left) if left else None
 
     async def _look(self) -> dict[str, Any]:
         """Free what dead workers held, close the popups that nobody needs any more, and give the next moments."""
@@ -146,14 +160,15 @@ class Daemon:
         """Show what is due on the best channel; where popups turn out not to work, on the next one."""
         channel = self._reminder.channel()
         while channel:
-            due = await self._call("due_nudges", {"channel": channel})
+            due = await self._call("due_nudges", {"channel": channel, "together": self._absence.is_over})
             if await self._reminder.remind(channel, due["nudges"]):
+                self._absence.end()
                 return
             channel = self._reminder.channel()
 
     def _let_go(self, letter: str | None) -> None:
         """Start the sender if a letter may leave; it works beside the passes, as a server may take its time."""
-        if letter is None or from_iso(letter) > now() or (self._sending and not self._sending.done()):
+        if not _is_past(letter) or (self._sending and not self._sending.done()):
             return
         loop = asyncio.get_running_loop()
         self._sending = loop.run_in_executor(self._letters, self._sending_world.call, "dispatch", {})
@@ -172,11 +187,11 @@ class Daemon:
         if self._sending is not None:
             await asyncio.wait([self._sending])
 
-    def _plan(self, moment: dict[str, Any]) -> None:
+    def _plan(self, planned: list[str | None]) -> None:
         """Set the clock to the next moment, at most a tick away. What is past was just tried, and waits for a tick."""
         if not self._scheduler.running:
             return
-        moments = [from_iso(one) for one in (moment["popup"], moment["letter"]) if one is not None]
+        moments = [from_iso(one) for one in planned if one is not None]
         coming = [one for one in moments if one > now()]
         # Whole seconds are stored cut: a moment later the row is surely due.
         self._scheduler.modify_job(
@@ -199,7 +214,7 @@ class Daemon:
         if verb == "opened":
             self._reminder.opened([int(ref) for ref in result.get("refs", ()) if str(ref).isdigit()])
             return
-        if verb not in _LOOKING:
+        if verb not in LOOKING:
             self._wake.set()
 
     def _status(self) -> dict[str, Any]:
@@ -225,6 +240,10 @@ class Daemon:
         self._sending_world.store.close()
 
 
+def _is_past(moment: str | None) -> bool:
+    return moment is not None and from_iso(moment) <= now()
+
+
 def run(store: str, config_file: str, program: list[str], *, once: bool = False) -> None:
     """Run the daemon in the foreground; one per store on this machine.
 
@@ -233,7 +252,9 @@ def run(store: str, config_file: str, program: list[str], *, once: bool = False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     _upgrade_in_child(store)
-    lock = World(store, config_file).store.lock
+    opened = World(store, config_file).store
+    opened.check_ours()
+    lock = opened.lock
     if not lock.acquire("daemon"):
         role, pid = lock.holder()
         raise TryLaterError(f"It runs already: process {pid} ({role}) has this ledger.", f"Stop it first: kill {pid}")

@@ -1,29 +1,32 @@
-"""The store: engine, pragmas, transactions, and bringing the schema up to date at start."""
+"""The store: engine, pragmas, transactions, and what is looked at before it is opened."""
 
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import sqlite3
 import stat
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from thanksd import paths
+from thanksd import guard, mounts, paths
 from thanksd.errors import ConfigError, DataError, PermissionDeniedError, ThanksdError, TryLaterError
 from thanksd.instance import InstanceLock
+from thanksd.stamp import Here, here
 
 _BUSY_MS = 5000
-_MIGRATE_WAIT_SECONDS = 30.0
-_KEPT_COPIES = 3
+_PUT_ASIDE = "Another ledger was put in this one's place. Nothing of this was stored."
 _FULL = "The disk is full, or the ledger reached its limit. Nothing of this was stored."
+
+
+class _PutAsideError(TryLaterError):
+    """The file that a connection has open is not the one at its place any more."""
 
 
 class Store:
@@ -33,7 +36,7 @@ class Store:
         self.url = url
         self.file = sqlite_file(url)
         self.lock = InstanceLock(lock_file(url))
-        self._engine = _make_engine(url, keep_connections=keep_connections)
+        self._engine = make_engine(url, keep_connections=keep_connections)
         self._writing = self._engine.execution_options(thanksd_begin="BEGIN IMMEDIATE")
 
     @contextmanager
@@ -46,14 +49,40 @@ class Store:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, not_ours_too: bool = False) -> Iterator[Connection]:
         """Give a connection in one write transaction, committed at the end, rolled back on any error.
 
         BEGIN IMMEDIATE: a deferred one that turns writer later fails at once with "database is locked".
-        Raises TryLaterError (busy, full), PermissionDeniedError, DataError.
+        Raises ConfigError for a ledger of another machine and for an older copy of ours, unless `not_ours_too`;
+        TryLaterError (busy, full, put aside), PermissionDeniedError, DataError.
         """
-        with explained(), self._writing.connect() as connection, connection.begin():
-            yield connection
+        try:
+            with explained(), self._writing.connect() as connection, connection.begin():
+                if not not_ours_too:
+                    guard.use(connection, self.here)
+                yield connection
+        except _PutAsideError:
+            # Kept connections have the old file open, for good.
+            self._engine.dispose()
+            raise
+
+    @contextmanager
+    def turn(self) -> Iterator[guard.Turn]:
+        """Give a turn at claiming letters; it is held until the block ends. Begin no transaction before it."""
+        with self.read() as connection:
+            turn = guard.Turn(guard.row_of(connection).uid)
+        with turn.witness.locked():
+            yield turn
+
+    def check_ours(self) -> None:
+        """Raise what `write` would for a ledger that is not ours to change, and change nothing."""
+        with self.read() as connection:
+            guard.admit(connection, self.here)
+
+    @cached_property
+    def here(self) -> Here:
+        """This machine and installation."""
+        return here()
 
     def close(self) -> None:
         """Close every connection."""
@@ -71,7 +100,8 @@ def lock_file(url: str) -> Path:
     return file.with_name(file.name + ".lock")
 
 
-def _make_engine(url: str | URL, *, keep_connections: bool) -> Engine:
+def make_engine(url: str | URL, *, keep_connections: bool) -> Engine:
+    """Give an engine whose connections have our pragmas and whose transactions begin as they are told."""
     engine = create_engine(url, poolclass=None if keep_connections else NullPool)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
@@ -105,7 +135,12 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
-        raise _explain(str(getattr(error, "orig", None) or error)) from error
+        cause = getattr(error, "orig", None) or error
+        if getattr(cause, "sqlite_errorname", "") == "SQLITE_READONLY_DBMOVED":
+            raise _PutAsideError(
+                "Another ledger was put in this one's place. Nothing of this was stored.", "Try again."
+            ) from error
+        raise _explain(str(cause)) from error
 
 
 def _explain(words: str) -> ThanksdError:
@@ -129,33 +164,37 @@ def known_revisions() -> list[str]:
 def open_store(url: str, *, keep_connections: bool = False) -> Store:
     """Open the store with its schema brought up to date; a missing one is made.
 
-    Raises DataError (not a ledger of ours, or damaged), ConfigError (a newer program's), TryLaterError (a daemon of
-    an older version holds it), PermissionDeniedError.
+    Raises DataError (not a ledger of ours, or damaged), ConfigError (a newer program's, or on a network file system),
+    TryLaterError (a daemon of an older version holds it), PermissionDeniedError.
     """
     store = Store(url, keep_connections=keep_connections)
+    mounts.refuse_network(store.file)
     known = known_revisions()
-    if _revision(store, known) != known[-1]:
-        _upgrade(store, known)
+    if revision_of(store.file, known) != known[-1]:
+        from thanksd import upgrade  # noqa: PLC0415  once a release
+
+        upgrade.bring_up_to_date(store, known)
     return store
 
 
-def _revision(store: Store, known: list[str]) -> str | None:
-    """Give the store's revision, None where there is no file yet."""
-    if not _is_there(store.file):
+def revision_of(file: Path, known: list[str]) -> str | None:
+    """Give a ledger's revision, None where there is no file yet.
+
+    Raises DataError for what is no ledger of ours, ConfigError for a newer program's, PermissionDeniedError.
+    """
+    if not _is_there(file):
         return None
-    revision = _read_revision(store.file)
+    revision = _read_revision(file)
     if revision not in known:
         raise ConfigError(
-            f"The ledger was written by a newer thanksd: {store.file}. It was left as it is.",
+            f"The ledger was written by a newer thanksd: {file}. It was left as it is.",
             "Install that version again.",
         )
     return revision
 
 
 def _read_revision(file: Path) -> str:
-    # Not by the engine: its pragmas would change the journal mode of a file that may not be ours.
-    place = f"{file.as_uri()}?mode=rw"
-    with explained(), closing(sqlite3.connect(place, uri=True, timeout=_BUSY_MS / 1000)) as connection:
+    with explained(), closing(bare(file)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         if "alembic_version" not in tables:
             raise DataError(f"This is not a ledger of thanksd: {file}. It was left as it is.", "Name another.")
@@ -181,86 +220,29 @@ def _is_there(file: Path) -> bool:
     return True
 
 
-def _upgrade(store: Store, known: list[str]) -> None:
-    """Migrate under the instance lock, waiting for other programs that do the same.
+def copy_into(file: Path, target: Path) -> None:
+    """Write a ledger as it is at one moment, whoever writes into it meanwhile, into a new private file.
 
-    Plain `alembic upgrade head` from 8 processes at once crashed 102 of 120 runs.
+    It is on the disk when this returns, and not there at all where that failed. Raises PermissionDeniedError, DataError
+    (damaged) or TryLaterError.
     """
-    paths.private_folder(store.file.parent)
-    deadline = time.monotonic() + _MIGRATE_WAIT_SECONDS
-    while not store.lock.acquire("upgrade"):
-        # Before reading who has it: whoever just took it has written its name by then.
-        time.sleep(0.02)
-        role, pid = store.lock.holder()
-        if role == "daemon" or time.monotonic() > deadline:
-            raise TryLaterError(
-                f"The ledger must be upgraded first, and process {pid} ({role}) has it. Nothing is lost.",
-                "Restart the daemon: systemctl --user restart thanksd",
-            )
     try:
-        revision = _revision(store, known)
-        if revision is None:
-            _create(store)
-        elif revision != known[-1]:
-            _keep_copy(store, revision)
-            _migrate(store.url)
-    finally:
-        store.lock.release()
-
-
-def _create(store: Store) -> None:
-    """Make a new store beside its place and move it there whole: a kill in between leaves no half-made ledger."""
-    making = store.file.with_name(f"{store.file.name}.new")
-    making.unlink(missing_ok=True)
-    try:
-        os.close(os.open(making, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        _migrate(make_url(store.url).set(database=str(making)))
-        making.rename(store.file)
+        handle = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        making.unlink(missing_ok=True)
-        raise PermissionDeniedError(
-            f"The ledger can't be made: {store.file}: {error.strerror}.", "Check who owns that folder."
-        ) from error
-    except ThanksdError:
-        making.unlink(missing_ok=True)
-        raise
-
-
-def _keep_copy(store: Store, revision: str) -> None:
-    copy = store.file.with_name(f"{store.file.name}.before-{revision}-{time.time_ns()}")
-    engine = create_engine(store.url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    os.close(os.open(copy, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        words = f"The copy can't be made: {target}: {error.strerror}."
+        raise PermissionDeniedError(words, "Name another place.") from error
     try:
-        with explained(), engine.connect() as connection:
-            connection.exec_driver_sql("VACUUM INTO ?", (str(copy),))
-    except ThanksdError:
-        copy.unlink()
+        with explained(), closing(bare(file)) as connection:
+            connection.execute("PRAGMA trusted_schema=OFF")
+            connection.execute("VACUUM INTO ?", (str(target),))
+        os.fsync(handle)
+    except BaseException:
+        target.unlink()
         raise
-    copies = store.file.parent.glob(f"{glob.escape(store.file.name)}.before-*")
-    for old in sorted(copies, key=lambda path: path.name.rpartition("-")[2])[:-_KEPT_COPIES]:
-        old.unlink()
+    finally:
+        os.close(handle)
 
 
-def _migrate(url: str | URL) -> None:
-    """Run Alembic in one outer transaction on a connection of its own.
-
-    Foreign keys are off before BEGIN (the pragma does nothing inside a transaction): with them on, batch mode on a
-    parent table silently deletes every cascading child.
-    """
-    from alembic import command  # noqa: PLC0415  costs more than a whole `add`, and is needed once a release
-    from alembic.config import Config  # noqa: PLC0415  as above
-
-    config = Config()
-    config.set_main_option("script_location", str(paths.data_folder("migrations")).replace("%", "%%"))
-    engine = _make_engine(url, keep_connections=False).execution_options(thanksd_begin="BEGIN IMMEDIATE")
-    with explained(), engine.connect() as connection:
-        # Before SQLAlchemy begins: the driver's own cursor, outside any transaction.
-        cursor = connection.connection.cursor()
-        cursor.execute("PRAGMA foreign_keys=OFF")
-        cursor.close()
-        with connection.begin():
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
-            if broken:
-                raise DataError(f"The upgrade left {len(broken)} rows without their parent; it was undone.", "Tell us.")
+def bare(file: Path) -> sqlite3.Connection:
+    """Connect without the engine: its pragmas would change the journal mode of a file that may not be ours."""
+    return sqlite3.connect(f"{file.as_uri()}?mode=rw", uri=True, timeout=_BUSY_MS / 1000, isolation_level=None)

@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from datetime import date
 from itertools import pairwise
 from typing import Literal, TypedDict
 
-from thanksd import addresses, asks, names
+from thanksd import addresses, asks, days, names
 from thanksd.errors import UsageError
 
 # What a draft shows where only the writer can fill in what is true.
@@ -87,10 +88,13 @@ def to_come() -> Finding:
     return {"code": "to-come", "severity": BLOCK, "message": "This meeting is still to come.", "where": "body"}
 
 
-def check(subject: str, body: str, facts: Facts, recipient: str) -> list[Finding]:
+def check(
+    subject: str, body: str, facts: Facts, recipient: str, leaving: tuple[date, date] | None = None
+) -> list[Finding]:
     """Give what is wrong with a draft, blocks first; at most one finding a code.
 
-    `recipient` is the envelope address, "" while there is none.
+    `recipient` is the envelope address, "" while there is none. `leaving` are the day on which its words are read
+    over, and the day it leaves; None where both are the same.
     """
     # An editor may save accents decomposed; facts are kept in NFC.
     body = unicodedata.normalize("NFC", body)
@@ -104,8 +108,9 @@ def check(subject: str, body: str, facts: Facts, recipient: str) -> list[Finding
         check_length(text),
         check_self_talk(text),
         check_third_person(details),
+        check_relative_date(subject, text, leaving),
     )
-    return [finding for finding in findings if finding]
+    return sorted((finding for finding in findings if finding), key=lambda finding: finding["severity"] != BLOCK)
 
 
 def core(body: str, facts: Facts) -> str:
@@ -256,6 +261,18 @@ def check_third_person(details: list[str]) -> Finding | None:
     """Warn of details that speak about the person instead of to them."""
     found = _unique(word for detail in details for word in _words(detail) if word.casefold() in _THIRD)
     return _finding("third-person", WARN, f"say it to them, with you: {found}.", found) if found else None
+
+
+def check_relative_date(subject: str, text: str, leaving: tuple[date, date] | None) -> Finding | None:
+    """Warn of words like "yesterday": the letter may be read on another day; block where they are wrong on leaving."""
+    found = [*days.find(subject), *days.find(text)]
+    if not found:
+        return None
+    wrong = [one for one in found if leaving and not one.holds(*leaving)]
+    words = _unique(one.words.lower() for one in wrong or found)
+    if wrong:
+        return _finding("relative-date", BLOCK, f"it leaves on another day, when this is not true: {words}.", words)
+    return _finding("relative-date", WARN, f"it may be read on another day: name the day, not {words}.", words)
 
 
 def _unique(words: Iterable[str]) -> str:

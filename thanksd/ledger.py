@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, case, delete, insert, literal, null, select, update
 
 from thanksd import journal, states
 from thanksd.addresses import fold
 from thanksd.errors import UsageError
-from thanksd.models import Draft, Meeting, Nudge, Person, Promise, Thanks
+from thanksd.models import BadAddress, Draft, Meeting, Nudge, Person, Promise, Thanks, UtcDateTime
 from thanksd.moments import to_iso
 from thanksd.rows import AnyRow, add_row
 
@@ -42,6 +42,7 @@ class Owing(NamedTuple):
     promises: Sequence[tuple[str, datetime | None]]
     template: str | None
     via_id: int | None
+    practice: bool = False
 
 
 def add_person(connection: Connection, now: datetime, name: str, email: str | None, **facts: str | None) -> int:
@@ -71,6 +72,17 @@ def _check_address_is_free(connection: Connection, person: int, key: str | None)
         raise UsageError(f"That address is {other.name}'s. Nothing was changed.", "See them: thanksd people")
 
 
+def mark_address(connection: Connection, now: datetime, email: str, why: str) -> None:
+    """Note that letters to this address come back: the server's words, or `states.BOUNCED` where the user says so."""
+    clear_address(connection, email)
+    connection.execute(insert(BadAddress).values(email_key=fold(email), at=now, why=why))
+
+
+def clear_address(connection: Connection, email: str) -> None:
+    """Forget what is known against an address: the user gave it again, and may know better."""
+    connection.execute(delete(BadAddress).where(BadAddress.email_key == fold(email)))
+
+
 def add_meeting(connection: Connection, encounter: Encounter) -> int:
     """Store a meeting that a person typed in."""
     return add_row(connection, Meeting, **encounter._asdict())
@@ -90,6 +102,7 @@ def owe(connection: Connection, now: datetime, person: int, meeting: int, owing:
         "due_by": owing.due_by,
         "popup_at": owing.popup_at,
         "outright": owing.outright,
+        "practice": owing.practice,
         "created_at": now,
         "changed_at": now,
     }
@@ -172,13 +185,14 @@ def thanked(connection: Connection, now: datetime, thanks: int) -> None:
 
 
 def due_again(connection: Connection, now: datetime, thanks: int, popup_at: datetime) -> None:
-    """Owe the thanks as before: its letter was taken back, refused or dropped, and its text is kept.
+    """Owe the thanks as before: its letter was taken back, refused or dropped, or came back; its text is kept.
 
     It is due from its next popup on at the latest, also where the letter was sent before its time.
     """
     row = get(connection, thanks)
     moments = {"nudge_at": min(row.nudge_at, popup_at), "popup_at": popup_at}
-    _move(connection, now, row, row.undo_state or states.OWED, undo_state=None, **moments)
+    values = {"undo_state": None, "closed_at": None, "how": None}
+    _move(connection, now, row, row.undo_state or states.OWED, **values, **moments)
 
 
 def take_back(connection: Connection, now: datetime, thanks: int, popup_at: datetime) -> str:
@@ -202,8 +216,13 @@ def take_back(connection: Connection, now: datetime, thanks: int, popup_at: date
 
 
 def set_popup(connection: Connection, thanks: int, popup_at: datetime | None) -> None:
-    """Set when the next popup of a thanks may show; null for none."""
-    connection.execute(update(Thanks).where(Thanks.id == thanks).values(popup_at=popup_at))
+    """Set when the next popup of a thanks may show; null for none.
+
+    A practice letter that nobody writes has had its one popup: it must not nag.
+    """
+    unwritten = and_(Thanks.practice, Thanks.state.in_((states.OWED, states.SNOOZED)))
+    moment = case((unwritten, null()), else_=literal(popup_at, UtcDateTime()))
+    connection.execute(update(Thanks).where(Thanks.id == thanks).values(popup_at=moment))
 
 
 def _refuse_unless(row: AnyRow, allowed: tuple[str, ...], word: str) -> None:

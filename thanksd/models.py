@@ -86,7 +86,8 @@ class Thanks(Base):
 
     `nudge_at` makes it due for every reader; `popup_at` is when the next popup may show, by cadence and quiet hours,
     and null where none is wanted. `outright` says that the user named the moment, so quiet hours don't move it.
-    `undo_state` and `undo_nudge_at` hold what a snooze, waive or done can be taken back to.
+    `undo_state` and `undo_nudge_at` hold what a snooze, waive or done can be taken back to. `practice` is the letter to
+    oneself of the first day: it takes the whole way and is outside every count.
     """
 
     __tablename__ = "thanks"
@@ -115,6 +116,7 @@ class Thanks(Base):
     reason: Mapped[str | None]
     undo_state: Mapped[str | None]
     undo_nudge_at: Mapped[datetime | None]
+    practice: Mapped[bool] = mapped_column(server_default=text("0"))
 
 
 class Promise(Base):
@@ -153,7 +155,9 @@ class Draft(Base):
 class Letter(Base):
     """A confirmed note: frozen bytes, one envelope recipient. The partial unique index is the promise in the store.
 
-    It allows one letter per thanks besides those that surely never left (failed, cancelled).
+    It allows one letter per thanks besides those that surely never left (failed, cancelled). `leaves_at` is the moment
+    it was confirmed to leave at; `send_after` moves with every deferral. `copy` says how the copy to oneself stands:
+    empty (none wanted), due, trying, left or failed.
     """
 
     __tablename__ = "letter"
@@ -177,9 +181,11 @@ class Letter(Base):
     attempts: Mapped[int]
     confirmed_at: Mapped[datetime]
     send_after: Mapped[datetime]
+    leaves_at: Mapped[datetime]
     sent_at: Mapped[datetime | None]
     settled_at: Mapped[datetime | None]
     server_reply: Mapped[str]
+    copy: Mapped[str] = mapped_column(server_default=text("''"))
 
 
 class Attempt(Base):
@@ -200,7 +206,7 @@ class Nudge(Base):
     """One reminder to the owner: due, attempted, shown (by the channel's own receipt), answered.
 
     `popup_id` and `server` name the popup on the desktop; `closed_at` and `withdrawn_at` say that it is gone, closed
-    by the owner or lost with its server.
+    by the owner or lost with its server. `thanks_id` is null for one that is about no thanks: the weekly question.
     """
 
     __tablename__ = "nudge"
@@ -212,7 +218,7 @@ class Nudge(Base):
         ),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
-    thanks_id: Mapped[int] = mapped_column(ForeignKey("thanks.id", ondelete="CASCADE"), index=True)
+    thanks_id: Mapped[int | None] = mapped_column(ForeignKey("thanks.id", ondelete="CASCADE"), index=True)
     occasion: Mapped[str]
     channel: Mapped[str]
     due_at: Mapped[datetime]
@@ -236,3 +242,34 @@ class Event(Base):
     thanks_id: Mapped[int | None] = mapped_column(index=True)
     what: Mapped[str]
     data: Mapped[dict[str, Any]]
+
+
+class BadAddress(Base):
+    """An address that letters came back from. It stays known when the person gets another one."""
+
+    __tablename__ = "bad_address"
+    email_key: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    why: Mapped[str]
+
+
+class Ledger(Base):
+    """The ledger itself, in one row: who used it last, and what holds for all of it.
+
+    `uid` is the same in all its copies. `machine`, `host` and `install` are the stamp of the machine and installation
+    that used it last, at `used_at`; null until the first use. `serial` counts the claims of letters: the installation
+    keeps the newest it saw outside the store, so an older copy of this ledger is known for one. `paused_at` and
+    `paused_until` hold a pause; `asked_at` is when the weekly question was last asked.
+    """
+
+    __tablename__ = "ledger"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    uid: Mapped[str]
+    machine: Mapped[str | None]
+    host: Mapped[str | None]
+    install: Mapped[str | None]
+    used_at: Mapped[datetime | None]
+    serial: Mapped[int]
+    paused_at: Mapped[datetime | None]
+    paused_until: Mapped[datetime | None]
+    asked_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Moves on letters: confirm, claim, mark the dot, settle, cancel, resolve, recover.
+"""Moves on letters: confirm, claim, mark the dot, settle, cancel, resolve.
 
 Each is one small change in the caller's transaction, and each UPDATE names the state it expects: whoever comes second
 finds nothing to change. Nothing here touches the network.
@@ -6,7 +6,7 @@ finds nothing to change. Nothing here touches the network.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -23,6 +23,15 @@ from thanksd.timing import back_off
 # its minutes), and the 10 minutes of the final dot with a minute to write the answer down.
 PRE_LEASE = timedelta(minutes=30)
 DOT_LEASE = timedelta(minutes=11)
+
+# A thank-you note that could not leave for so long after its moment is for its writer to look at again.
+STALE_AFTER = timedelta(hours=48)
+
+# A copy to oneself that came to nothing right after its letter is tried once more.
+SECOND_COPY_AFTER = timedelta(minutes=10)
+# Letters among which a copy that is due is looked for: the newest, and nobody sends more in ten minutes. So a look
+# costs the same however many were ever sent.
+_NEWEST = 100
 
 
 class Claim(NamedTuple):
@@ -64,6 +73,7 @@ def confirm(connection: Connection, now: datetime, draft: AnyRow, sender: str, s
         "attempts": 0,
         "confirmed_at": now,
         "send_after": send_after,
+        "leaves_at": send_after,
         "server_reply": "",
     }
     number = add_row(connection, Letter, **values)
@@ -77,11 +87,10 @@ def confirm(connection: Connection, now: datetime, draft: AnyRow, sender: str, s
 def claim(connection: Connection, now: datetime, owner: str, only: Sequence[int] | None = None) -> Claim | None:
     """Take the next letter that may leave, in one conditional UPDATE: state sending, phase pre, a new attempt.
 
-    While a login was refused nothing is claimed: trying on would lock the account. `only` limits it to those letters.
+    While a login was refused nothing is claimed: trying on would lock the account. Nor is a stale letter, ever: that
+    is of the same UPDATE, so that no order of programs can let one go. `only` limits it to those letters.
     """
-    refused = aliased(Letter)
-    paused = select(refused.id).where(refused.settled_at.is_(None), refused.reason == states.CREDENTIALS).exists()
-    ready = and_(_is_waiting(), Letter.send_after <= now, ~paused)
+    ready = and_(is_waiting(), Letter.send_after <= now, ~is_stale(now), ~is_paused())
     if only is not None:
         ready = and_(ready, Letter.id.in_(only))
     first = select(Letter.id).where(ready).order_by(Letter.send_after, Letter.id).limit(1)
@@ -113,9 +122,21 @@ def claim(connection: Connection, now: datetime, owner: str, only: Sequence[int]
     return Claim(*tuple(row))
 
 
-def _is_waiting() -> ColumnElement[bool]:
+def is_waiting() -> ColumnElement[bool]:
+    """Say of a letter that it is to leave and nobody has it in hand."""
     # settled_at is what the partial index knows; the state is what counts.
     return and_(Letter.settled_at.is_(None), Letter.state.in_((states.QUEUED, states.DEFERRED)))
+
+
+def is_stale(now: datetime) -> ColumnElement[bool]:
+    """Say of a letter that its moment is too long ago."""
+    return Letter.leaves_at <= now - STALE_AFTER
+
+
+def is_paused() -> ColumnElement[bool]:
+    """Say that a login was refused, and a letter waits for a better one: whoever waits, waits with it."""
+    refused = aliased(Letter)
+    return select(refused.id).where(refused.settled_at.is_(None), refused.reason == states.CREDENTIALS).exists()
 
 
 def mark_dot(connection: Connection, now: datetime, held: Claim) -> bool:
@@ -140,8 +161,11 @@ def _is_held_by(held: Claim) -> ColumnElement[bool]:
     )
 
 
-def settle(connection: Connection, now: datetime, held: Claim, result: Result) -> bool:
-    """Write down what the attempt came to, and move the thanks with it; False where the claim was lost meanwhile."""
+def settle(connection: Connection, now: datetime, held: Claim, result: Result, *, copy: bool = False) -> bool:
+    """Write down what the attempt came to, and move the thanks with it; False where the claim was lost meanwhile.
+
+    With `copy` a letter that was sent owes its sender a copy from that very moment.
+    """
     mine = _is_held_by(held)
     if result.outcome == states.ACCEPTED:
         # A worker that slept past its lease finds its letter held, or queued again by a person; a 2xx to this very
@@ -150,10 +174,12 @@ def settle(connection: Connection, now: datetime, held: Claim, result: Result) -
         late = and_(Letter.id == held.letter, still, Letter.attempts == held.number)
         mine = or_(mine, late)
     values = _settled(now, held, result)
+    if values["state"] == states.SENT and copy:
+        values["copy"] = states.COPY_DUE
     changed = connection.execute(update(Letter).where(mine).values(owner="", lease_until=None, **values)).rowcount == 1
-    _end_attempt(connection, now, held.letter, held.number, result.outcome, result.reply)
+    end_attempt(connection, now, held.letter, held.number, result.outcome, result.reply)
     if changed:
-        _follow(connection, now, held.thanks, values["state"], result)
+        _follow(connection, now, held, values["state"], result)
     return changed
 
 
@@ -168,18 +194,22 @@ def _settled(now: datetime, held: Claim, result: Result) -> dict[str, Any]:
     return common | {"state": states.DEFERRED, "send_after": now + back_off(held.number, result.code)}
 
 
-def _follow(connection: Connection, now: datetime, thanks: int, state: str, result: Result) -> None:
+def _follow(connection: Connection, now: datetime, held: Claim, state: str, result: Result) -> None:
+    thanks = held.thanks
     if state == states.SENT:
         ledger.thanked(connection, now, thanks)
     elif state == states.FAILED:
         ledger.due_again(connection, now, thanks, now)
+        if result.reason == states.ADDRESS:
+            ledger.mark_address(connection, now, held.to, result.reply)
     else:
         needs_a_person = state == states.HELD or result.reason in (states.CREDENTIALS, states.PASSWORD)
         ledger.set_popup(connection, thanks, now if needs_a_person else None)
     journal.record(connection, now, thanks, state, reply=result.reply, reason=result.reason or None)
 
 
-def _end_attempt(connection: Connection, now: datetime, letter: int, number: int, outcome: str, reply: str) -> None:
+def end_attempt(connection: Connection, now: datetime, letter: int, number: int, outcome: str, reply: str) -> None:
+    """Write down what an attempt came to."""
     this = and_(Attempt.letter_id == letter, Attempt.number == number)
     connection.execute(update(Attempt).where(this).values(ended_at=now, outcome=outcome, reply=reply))
 
@@ -195,7 +225,8 @@ def resolve(connection: Connection, now: datetime, letter: int, thanks: int, how
     """Settle a held letter as a person says: sent, resend or discard; False where it is not held any more."""
     values: dict[str, dict[str, Any]] = {
         "sent": {"state": states.SENT, "sent_at": now, "settled_at": now, "reason": ""},
-        "resend": {"state": states.QUEUED, "phase": states.PRE, "reason": "", "send_after": now},
+        # A moment of its own: what was held for days is not stale because of it.
+        "resend": {"state": states.QUEUED, "phase": states.PRE, "reason": "", "send_after": now, "leaves_at": now},
         "discard": {"state": states.CANCELLED, "settled_at": now},
     }
     is_held = and_(Letter.id == letter, Letter.state == states.HELD)
@@ -211,48 +242,22 @@ def resolve(connection: Connection, now: datetime, letter: int, thanks: int, how
     return True
 
 
-def recover(connection: Connection, now: datetime, is_surely_dead: Callable[[str], bool]) -> int:
-    """Free the letters of workers that died: nothing left in phase pre, and phase dot is for a person to decide.
-
-    A worker is lost when its process is known to be dead, otherwise when its lease has ended. Gives how many.
-    """
-    query = select(Letter.id, Letter.thanks_id, Letter.attempts, Letter.owner, Letter.phase, Letter.lease_until)
-    rows = connection.execute(query.where(Letter.settled_at.is_(None), Letter.state == states.SENDING)).all()
-    lost = [row for row in rows if row.lease_until <= now or is_surely_dead(row.owner)]
-    for row in lost:
-        _free(connection, now, row)
-    return len(lost)
-
-
-def _free(connection: Connection, now: datetime, row: AnyRow) -> None:
-    unknown = row.phase == states.DOT
-    after = {"state": states.HELD, "reason": "unknown"} if unknown else {"state": states.QUEUED, "reason": ""}
-    query = update(Letter).where(Letter.id == row.id, Letter.attempts == row.attempts, Letter.state == states.SENDING)
-    connection.execute(query.values(owner="", lease_until=None, **after))
-    outcome = states.UNKNOWN if unknown else states.NOT_NOW
-    _end_attempt(connection, now, row.id, row.attempts, outcome, "the program ended during this attempt")
-    ledger.set_popup(connection, row.thanks_id, now if unknown else None)
-    journal.record(connection, now, row.thanks_id, after["state"], reason="interrupted")
-
-
-def release(connection: Connection, now: datetime) -> int:
-    """Let letters go on that waited for a login: a new password was tried and works. Gives how many."""
-    query = (
-        update(Letter)
-        .where(Letter.settled_at.is_(None), Letter.state == states.DEFERRED)
-        .where(Letter.reason.in_((states.CREDENTIALS, states.PASSWORD)))
-        .values(reason="", send_after=now)
-        .returning(Letter.thanks_id)
-    )
-    released = list(connection.scalars(query))
-    for thanks in released:
-        ledger.set_popup(connection, thanks, None)
-    return len(released)
-
-
 def next_moment(connection: Connection) -> datetime | None:
-    """Give when the next waiting letter may leave."""
-    return connection.scalar(select(func.min(Letter.send_after)).where(_is_waiting()))
+    """Give when there is something to do next: a letter may leave or is stale by then, or a copy is tried once more.
+
+    Where a login was refused none may leave.
+    """
+    waiting = select(func.min(Letter.send_after), func.min(Letter.leaves_at), is_paused()).where(is_waiting())
+    leaves, oldest, paused = connection.execute(waiting).one()
+    sent_at = connection.scalar(select(func.min(Letter.sent_at)).where(copy_is_due()))
+    moments = [] if paused else [leaves, sent_at and sent_at + SECOND_COPY_AFTER]
+    return min((moment for moment in (*moments, oldest and oldest + STALE_AFTER) if moment), default=None)
+
+
+def copy_is_due() -> ColumnElement[bool]:
+    """Say of a letter that was sent that its sender is owed a copy which nobody has in hand."""
+    newest = select(func.max(aliased(Letter).id)).scalar_subquery()
+    return and_(Letter.id > newest - _NEWEST, Letter.copy == states.COPY_DUE, Letter.state == states.SENT)
 
 
 def live_letter(connection: Connection, thanks: int) -> AnyRow | None:

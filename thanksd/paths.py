@@ -13,7 +13,7 @@ _PACKAGE = Path(__file__).resolve().parent
 
 
 def data_folder(name: str) -> Path:
-    """Find `templates`, `migrations` or `systemd`: inside the package when installed, beside it in a checkout."""
+    """Find `templates`, `migrations`, `systemd` or `desktop`: inside the package, or beside it in a checkout."""
     inside = _PACKAGE / name
     return inside if inside.is_dir() else _PACKAGE.parent / name
 
@@ -54,6 +54,19 @@ def socket_file(url: str) -> Path:
     return runtime_folder() / (hashlib.blake2b(url.encode(), digest_size=8).hexdigest() + ".sock")
 
 
+def state_folder() -> Path:
+    """Give the folder of what this installation remembers beside any ledger. It is made when missing.
+
+    Raises PermissionDeniedError where it can't be.
+    """
+    return private_folder(_xdg("XDG_STATE_HOME", ".local/state") / "thanksd")
+
+
+def backups_folder() -> Path:
+    """Give the default place of kept copies of the ledger."""
+    return store_file().parent / "backups"
+
+
 def _xdg(variable: str, under_home: str) -> Path:
     # The specification: a relative path in these variables is invalid and must be ignored.
     value = os.environ.get(variable, "")
@@ -68,7 +81,8 @@ def home() -> Path:
     found = os.path.expanduser("~")  # noqa: PTH111  Path.home() raises RuntimeError, this gives "~" back
     if not found.startswith("/"):
         raise ConfigError(
-            "There is no home folder.", "Set HOME, or XDG_CONFIG_HOME, XDG_DATA_HOME and XDG_RUNTIME_DIR."
+            "There is no home folder.",
+            "Set HOME, or XDG_CONFIG_HOME, XDG_DATA_HOME, XDG_STATE_HOME and XDG_RUNTIME_DIR.",
         )
     return Path(found)
 

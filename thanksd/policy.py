@@ -43,6 +43,19 @@ KINDS: dict[str, Rule] = {
     "general": Rule("next day 09:00", "48h"),
 }
 
+# What people call some of them.
+SYNONYMS = {
+    **dict.fromkeys(("tea", "chat", "coffee chat", "informational interview"), "coffee"),
+    **dict.fromkeys(("job interview", "phone screen", "onsite"), "interview"),
+    **dict.fromkeys(("conference", "meetup", "party", "fair", "workshop", "networking"), "event"),
+    **dict.fromkeys(("recommendation", "reference"), "referral"),
+    **dict.fromkeys(("advice", "coaching", "office hours"), "mentoring"),
+    **dict.fromkeys(("lunch", "dinner", "breakfast", "brunch"), "meal"),
+    "present": "gift",
+    **dict.fromkeys(("talk", "lecture", "keynote"), "speaker"),
+    **dict.fromkeys(("other", "meeting", "call"), "general"),
+}
+
 SENIORITIES = ("peer", "above")
 
 # The languages whose templates are shipped; a user's own templates may add more.
@@ -64,12 +77,19 @@ def rule(kind: str, nudge: str = "", best_by: str = "") -> Rule:
 
 
 def known_kind(word: str) -> str:
-    """Give the kind spelled as in the table, ignoring case.
+    """Give the kind as the table spells it: from its name, a usual word for it, or the beginning of its name alone.
 
-    Raises UsageError with the nearest right one: a shortened word is refused, because a script that relies on it
-    breaks on the day a second kind starts alike.
+    Case is ignored. Raises UsageError with the nearest right one, or with the kinds that begin alike.
     """
-    return _known(word, "kind of meeting", KINDS)
+    said = " ".join(word.lower().split())
+    if said in KINDS:
+        return said
+    if said in SYNONYMS:
+        return SYNONYMS[said]
+    begun = [kind for kind in KINDS if said and kind.startswith(said)]
+    if len(begun) > 1:
+        raise UsageError(f"{said!r} may be {' or '.join(begun)}.", "Say a letter more.")
+    return begun[0] if begun else _known(word, "kind of meeting", KINDS)
 
 
 def known_seniority(word: str) -> str:
@@ -87,11 +107,12 @@ def known_language(word: str, languages: Collection[str] = LANGUAGES) -> str:
     Raises UsageError with the nearest right one.
     """
     code, dash, region = word.strip().lower().replace("_", "-").partition("-")
-    if not dash:
-        return _known(code, "language", languages)
-    if code not in languages or not _is_region(region):
-        raise _unknown(word, "language", languages)
-    return f"{code}-{region}"
+    if code not in languages or (dash and not _is_region(region)):
+        error = _unknown(word, "language", languages)
+        raise UsageError(
+            error.message, f"Only English ships so far. {error.hint}" if languages == LANGUAGES else error.hint
+        )
+    return f"{code}{dash}{region}"
 
 
 def _is_region(text: str) -> bool:

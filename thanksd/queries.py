@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from thanksd import states
 from thanksd.addresses import fold
 from thanksd.errors import NotFoundError, UsageError
-from thanksd.models import Letter, Meeting, Person, Promise, Thanks
+from thanksd.models import BadAddress, Ledger, Letter, Meeting, Person, Promise, Thanks
 from thanksd.moments import to_iso
 from thanksd.rows import AnyRow, AnySelect
+from thanksd.timing import Pause
 
 _MANY = 10
+
+HANDED_OFF = "handed-off"  # why a letter is held that was opened in its writer's own mail program
 
 _COLUMNS = (
     Thanks.id,
@@ -239,6 +242,12 @@ def person_with_email(connection: Connection, email: str) -> AnyRow | None:
     return connection.execute(query).one_or_none()
 
 
+def is_bad_address(connection: Connection, email: str | None) -> bool:
+    """Say whether letters to this address came back."""
+    query = select(BadAddress.email_key).where(BadAddress.email_key == fold(email or ""))
+    return connection.scalar(query) is not None
+
+
 def same_meeting(connection: Connection, person: int, kind: str, day: str) -> int | None:
     """Give the thanks already owed to this person for a meeting of this kind on this local day."""
     query = (
@@ -251,15 +260,19 @@ def same_meeting(connection: Connection, person: int, kind: str, day: str) -> in
 
 def last_kind(connection: Connection) -> str | None:
     """Give the kind of the meeting added last."""
-    return connection.scalar(select(Meeting.kind).order_by(Meeting.id.desc()).limit(1))
+    is_practice = select(Thanks.id).where(Thanks.meeting_id == Meeting.id, Thanks.practice).exists()
+    return connection.scalar(select(Meeting.kind).where(~is_practice).order_by(Meeting.id.desc()).limit(1))
 
 
 def counts_since(connection: Connection, moment: datetime) -> tuple[int, int, int]:
     """Give how many were met since `moment`, how many of those were thanked, and how many of them in time.
 
-    A confirmed letter counts: its owner has done what is theirs to do.
+    A confirmed letter counts: its owner has done what is theirs to do. Not so one that was opened in their own mail
+    program, until they say that they sent it. A practice letter never does.
     """
-    thanked = Thanks.state.in_((states.THANKED, states.CONFIRMED))
+    asked = select(Letter.id).where(Letter.thanks_id == Thanks.id, Letter.settled_at.is_(None))
+    is_confirmed = and_(Thanks.state == states.CONFIRMED, ~asked.where(Letter.reason == HANDED_OFF).exists())
+    thanked = or_(Thanks.state == states.THANKED, is_confirmed)
     query = (
         select(
             func.count(),
@@ -267,7 +280,33 @@ def counts_since(connection: Connection, moment: datetime) -> tuple[int, int, in
             func.count().filter(and_(thanked, func.coalesce(Thanks.closed_at, Thanks.changed_at) <= Thanks.due_by)),
         )
         .select_from(Thanks)
-        .where(Thanks.changed_at >= moment, Thanks.created_at >= moment)
+        .where(Thanks.changed_at >= moment, Thanks.created_at >= moment, Thanks.practice.is_(False))
     )
     met, done, in_time = connection.execute(query).one()
     return met, done, in_time
+
+
+class Standing(NamedTuple):
+    """What holds for all of the ledger: the pause that runs or ran last, and when the weekly question was asked last.
+
+    `asked_at` is null where it is not wanted.
+    """
+
+    pause: Pause | None
+    asked_at: datetime | None
+
+    def paused_until(self, now: datetime) -> datetime | None:
+        """Give the end of the pause that runs now, or None."""
+        return self.pause.end if self.pause is not None and self.pause.end > now else None
+
+
+def standing(connection: Connection) -> Standing:
+    """Read what holds for all of the ledger."""
+    row = connection.execute(select(Ledger.paused_at, Ledger.paused_until, Ledger.asked_at)).one()
+    has_paused = row.paused_at is not None and row.paused_until is not None
+    return Standing(Pause(row.paused_at, row.paused_until) if has_paused else None, row.asked_at)
+
+
+def paused_until(connection: Connection, now: datetime) -> datetime | None:
+    """Give the end of the pause that runs now, or None."""
+    return standing(connection).paused_until(now)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from thanksd import absence
 from thanksd.addresses import display_safe
 from thanksd.channels import Button, Popup, Receipt, popups
 from thanksd.channels.desktop import Desktop
@@ -21,7 +22,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
 # A window that Review opened calls `reviewing` at once; if nothing came by then, nothing opened.
 _OPENED_SECONDS = 5.0
 # The command that a button opens, "fix" of a refused password apart.
-_OPENING = {"review": ["review"], "fix": ["review"], "resolve": ["resolve"]}
+_OPENING = {"review": ["review"], "fix": ["review"], "resolve": ["resolve"], "add": ["add"]}
 _PASSWORD = ["credentials", "set"]
 
 Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -48,6 +49,8 @@ class Reminder:
         self._opening: dict[int, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.shows_again = True
+        # When the notification server came, as absence.clock tells it; None where there is none.
+        self.there_since: float | None = None
 
     async def connect(self) -> None:
         """Connect to the session bus if popups are wanted and there is no connection: it may have come by now."""
@@ -123,6 +126,7 @@ class Reminder:
 
     def _server(self, appeared: bool) -> None:  # noqa: FBT001  the channel's signature
         """Show again what a new server knows nothing of, or what lost its buttons with the daemon before this one."""
+        self.there_since = absence.clock() if appeared else None
         if not appeared:
             return
         self._pause, self._try_again = _FIRST_PAUSE, 0.0
@@ -145,6 +149,9 @@ class Reminder:
         done = await self._call("answer", {"popup_id": popup_id, "server": server, "key": key})
         if key in _OPENING:
             words = _PASSWORD if done["occasion"] == "password" else _OPENING[key]
+            if key == "add":
+                # The question is answered; what else a button opens is still to be done, and its popup stays.
+                await self.desktop.close(popup_id, server)
             await self._open(done["thanks"], words, token)
             return
         await self.desktop.close(popup_id, server)
@@ -159,24 +166,29 @@ class Reminder:
             self._undo[receipt.popup_id] = number
 
     async def _open(self, thanks: list[int], words: list[str], token: str) -> None:
-        """Open the user's terminal at these thanks, and say so where nothing opened."""
-        if not thanks:
+        """Open the user's terminal on our command `words`, at these thanks, and say so where nothing opened."""
+        numbers = {"review": thanks, "resolve": thanks[:1]}.get(words[0], [])
+        if not numbers and words[0] in ("review", "resolve"):
             return
-        number = thanks[0]
-        opened = self._opening.setdefault(number, asyncio.Event())
-        opened.clear()
-        numbers = {"review": thanks, "resolve": [number]}.get(words[0], [])
+        words = [*words, *map(str, numbers)]
         # Told to the command: keys that were typed before its window came up are not meant for it.
-        command = ["env", "THANKSD_OPENED=popup", *self._program, *words, *map(str, numbers)]
+        command = ["env", "THANKSD_OPENED=popup", *self._program, *words]
+        opened = self._expect(numbers[0] if words[0] == "review" else 0)
         try:
             await open_terminal(self._config().nudge.terminal, command, token, self._environ)
             if words[0] == "review":
                 await asyncio.wait_for(opened.wait(), _OPENED_SECONDS)
         except (ThanksdError, TimeoutError) as error:
             log.warning("no terminal opened: %s", error)
-            await self.desktop.show(popups.terminal_failed_popup(number))
+            await self.desktop.show(popups.terminal_failed_popup(words))
         finally:
-            self._opening.pop(number, None)
+            self._opening.pop(numbers[0] if numbers else 0, None)
+
+    def _expect(self, number: int) -> asyncio.Event:
+        """Give what is set once a review of this thanks was opened."""
+        opened = self._opening.setdefault(number, asyncio.Event())
+        opened.clear()
+        return opened
 
     def _start(self, work: Any) -> None:  # noqa: ANN401  a coroutine of ours
         task: asyncio.Task[None] = asyncio.ensure_future(work)

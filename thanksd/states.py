@@ -36,6 +36,14 @@ ACCEPTED, REJECTED, NOT_NOW, UNKNOWN = "accepted", "rejected", "not-now", "unkno
 # mends it; or the password could not be read here (a locked keyring), which is tried again.
 CREDENTIALS, PASSWORD = "credentials", "password"
 
+# Why a letter ended without thanking (`reason` of failed and cancelled ones): the server knows no such address; it
+# left and came back; it could not leave in time.
+ADDRESS, BOUNCED, STALE = "address", "bounced", "stale"
+
+# How the copy to oneself stands (`copy` of sent letters). One in `trying` for good was in the hands of a program that
+# ended: it may have arrived, and is not doubled.
+COPY_DUE, COPY_TRYING, COPY_LEFT, COPY_FAILED = "due", "trying", "left", "failed"
+
 
 def seen(stored: str, *, is_past: bool) -> str:
     """Give the state a reader sees: owed and snoozed are due once their moment `is_past`."""

@@ -18,6 +18,7 @@ _DAILY_AFTER_BEST_BY = timedelta(days=3)
 _SNOOZE = timedelta(hours=3)
 _LONGEST_UNDO = timedelta(minutes=10)
 _DAY = timedelta(days=1)
+_WEEK = timedelta(days=7)
 _SATURDAY = 5
 _NEXT_DAY = "next day "
 
@@ -31,6 +32,20 @@ class Quiet(NamedTuple):
 
     start: time
     end: time
+
+
+class Weekly(NamedTuple):
+    """A moment of each week on the local clock; `weekday` counts from 0, Monday."""
+
+    weekday: int
+    clock: time
+
+
+class Pause(NamedTuple):
+    """A time without popups: from `start` up to, not including, `end` (UTC)."""
+
+    start: datetime
+    end: datetime
 
 
 def parse_quiet(text: str) -> Quiet | None:
@@ -47,6 +62,24 @@ def parse_quiet(text: str) -> Quiet | None:
             'Write it like "21:00-08:30"; "" is off: thanksd config set nudge.quiet_hours 21:00-08:30',
         )
     return Quiet(start, end)
+
+
+def parse_ask(text: str) -> Weekly | None:
+    """Read "fri 16:00"; empty is None: the weekly question is never asked.
+
+    Raises ConfigError naming nudge.ask.
+    """
+    if not text.strip():
+        return None
+    day, _, hour = " ".join(text.lower().split()).partition(" ")
+    weekday = next((number for number, name in enumerate(moments.WEEKDAYS) if name.lower().startswith(day)), None)
+    clock = _clock(hour)
+    if len(day) < len("fri") or weekday is None or clock is None:
+        raise ConfigError(
+            f"The setting nudge.ask can't be {text[:40]!r}.",
+            'Write it like "fri 16:00"; "" is never: thanksd config set nudge.ask "fri 16:00"',
+        )
+    return Weekly(weekday, clock)
 
 
 def _clock(text: str) -> time | None:
@@ -162,6 +195,78 @@ def next_popup(
 def is_weekly(popup_at: datetime, due_by: datetime) -> bool:
     """Tell whether a popup belongs to Monday's digest: more than three days past best-by."""
     return popup_at > due_by + _DAILY_AFTER_BEST_BY
+
+
+def last_ask(ask: Weekly, now: datetime, zone: str) -> datetime:
+    """Give the latest moment of the weekly question, up to and with `now`."""
+    today = moments.local(now, zone).date()
+    day = today - timedelta(days=(today.weekday() - ask.weekday) % 7)
+    at = moments.wall(day, ask.clock, zone)
+    return at if at <= now else moments.wall(day - _WEEK, ask.clock, zone)
+
+
+def next_ask(
+    ask: Weekly,
+    asked_at: datetime,
+    now: datetime,
+    zone: str,
+    quiet: Quiet | None,
+    pause: Pause | None,
+    *,
+    weekdays_only: bool,
+) -> tuple[datetime, datetime]:
+    """Give (slot, popup): the week's own moment that is to be asked for next, and when its popup may come.
+
+    A slot is over once it was asked for, or on its day (`asked_at`, which for a question that is new is the slot
+    before it). Quiet hours and a pause move the popup behind them. One that was missed is asked on return up to
+    Sunday's midnight, and where it was moved past that, on the day it was moved to; then it waits for the next week.
+    """
+    slot = last_ask(ask, now, zone)
+    while True:
+        opens = _free(slot, zone, quiet, pause, weekdays_only=weekdays_only)
+        popup = _free(max(opens, now), zone, quiet, pause, weekdays_only=weekdays_only)
+        was_asked = asked_at >= slot or _day(asked_at, zone) == _day(slot, zone)
+        if not was_asked and popup < max(_end_of_week(slot, zone), _midnight(opens, zone)):
+            return slot, popup
+        slot = moments.wall(_day(slot, zone) + _WEEK, ask.clock, zone)
+
+
+def _free(moment: datetime, zone: str, quiet: Quiet | None, pause: Pause | None, *, weekdays_only: bool) -> datetime:
+    """Give the first moment from this one on that lies neither in a pause nor in quiet hours."""
+    if pause is not None and pause.start <= moment < pause.end:
+        moment = pause.end
+    return after_quiet(moment, zone, quiet, weekdays_only=weekdays_only)
+
+
+def start_of_week(moment: datetime, zone: str) -> datetime:
+    """Give the midnight that began the local week, a Monday."""
+    day = _day(moment, zone)
+    return moments.wall(day - timedelta(days=day.weekday()), time(0), zone)
+
+
+def _end_of_week(moment: datetime, zone: str) -> datetime:
+    return moments.wall(_next_monday(_day(moment, zone)), time(0), zone)
+
+
+def _midnight(moment: datetime, zone: str) -> datetime:
+    """Give the end of the local day."""
+    return moments.wall(_day(moment, zone) + _DAY, time(0), zone)
+
+
+def _day(moment: datetime, zone: str) -> date:
+    return moments.local(moment, zone).date()
+
+
+def pause_after(meeting_at: datetime, since: datetime, until: datetime) -> timedelta:
+    """Give how much of a pause from `since` to `until` lies after a meeting: so far its best-by moves along."""
+    return max(until - max(since, meeting_at), timedelta())
+
+
+def due_in_pause(due_by: datetime, meeting_at: datetime, now: datetime, paused_until: datetime | None) -> datetime:
+    """Give the best-by of a thanks that is noted now: in a pause, one that is not late yet moves along."""
+    if paused_until is None or due_by <= now:
+        return due_by
+    return due_by + pause_after(meeting_at, now, paused_until)
 
 
 def snooze_default(now: datetime, zone: str, quiet: Quiet | None) -> datetime:

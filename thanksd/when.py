@@ -21,6 +21,15 @@ from thanksd.moments import HALF_YEAR, MONTHS, WEEKDAYS, day_words, local, readi
 NOON = time(12)
 # A delay whose hour was not said ends when the working day begins.
 MORNING = time(9)
+# The parts of a day: when each begins, and the hour that stands for it where no hour was said. A convention, no guess:
+# it is written down in `thanksd help when`, and what came of it is always echoed in full.
+_PARTS = {
+    "morning": (time(5), time(10)),
+    "noon": (NOON, NOON),
+    "afternoon": (NOON, time(15)),
+    "evening": (time(17), time(19)),
+    "night": (time(17), time(19)),
+}
 
 _LONGEST = 100
 _SHOWN = 40
@@ -45,19 +54,37 @@ _DAY_AND_MONTH = (
 )
 
 
+# Words that are looked at for a slip of the fingers.
+_VOCABULARY = (
+    *("yesterday", "today", "tomorrow", "tonight", *_PARTS),
+    *(name.lower() for name in (*WEEKDAYS, *MONTHS)),
+)
+_SLIP = 0.75
+_SHORTEST_SLIP = 4
+
+
+class _UnreadableError(UsageError):
+    """Words that are no time at all."""
+
+
 class _Said(NamedTuple):
-    """Words taken apart: what names the day ("" if nothing), the clock's time, the offset from UTC."""
+    """Words taken apart: what names the day ("" if nothing), the clock's time, the offset from UTC.
+
+    `begins` is when the part of the day begins whose hour `clock` is; None where the hour itself was said.
+    """
 
     day: str
     clock: time | None
     offset: timezone | None
+    begins: time | None = None
 
 
 def parse_when(text: str, now: datetime, zone: str) -> datetime:
     """Give the moment of a meeting.
 
     A bare weekday or day and month is the latest one past; a bare clock time is today's. What names its day (today,
-    tomorrow, next tue, a date with its year) may lie up to a year ahead. A day without a time means 12:00 local.
+    tomorrow, next tue, a date with its year) may lie up to a year ahead. A day without a time means 12:00 local; this
+    morning, last night and their like mean the hour of `_PARTS`.
     Raises UsageError for what is unreadable, has two readings, does not exist, or lies before 2000 or too far ahead.
     """
     words = _words(text, _WHEN)
@@ -157,24 +184,84 @@ def _not_a_meeting(words: str) -> UsageError:
 
 def _moment(words: str, now: datetime, zone: str, *, ahead: bool) -> datetime:
     """Read a day, a clock time or both; where the words leave it open, the next one (`ahead`) or the latest one."""
-    said, here = _take_apart(words), local(now, zone).replace(tzinfo=None)
+    try:
+        return _read(words, now, zone, ahead=ahead)
+    except _UnreadableError as error:
+        meant = " ".join(_without_slip(word) for word in words.split())
+        if meant == words or not _is_readable(meant, now, zone, ahead=ahead):
+            raise
+        raise UsageError(error.message, f'Did you mean "{meant}"?') from error
+
+
+def _without_slip(word: str) -> str:
+    import difflib  # noqa: PLC0415  only for a mistake
+
+    near = difflib.get_close_matches(word, _VOCABULARY, n=1, cutoff=_SLIP) if len(word) >= _SHORTEST_SLIP else []
+    return near[0] if near else word
+
+
+def _is_readable(words: str, now: datetime, zone: str, *, ahead: bool) -> bool:
+    try:
+        _read(words, now, zone, ahead=ahead)
+    except UsageError:
+        return False
+    return True
+
+
+def _read(words: str, now: datetime, zone: str, *, ahead: bool) -> datetime:
+    said, here = _take_apart(words, ahead=ahead), local(now, zone).replace(tzinfo=None)
     clock = (MORNING if ahead else NOON) if said.clock is None else said.clock
     if said.offset is not None:
         return datetime.combine(_iso_date(said.day, here), clock, said.offset).astimezone(UTC)
     if said.day:
-        return _exact(_day(said.day, clock, here, ahead=ahead), clock, zone)
+        day = _day(said.day, clock, here, ahead=ahead)
+        if said.begins is not None and datetime.combine(day, said.begins) <= here < datetime.combine(day, clock):
+            raise _half_past(words, clock)
+        return _exact(day, clock, zone)
     return _exact(_day_of_clock(clock, here, ahead=ahead), clock, zone)
 
 
-def _take_apart(words: str) -> _Said:
-    words = re.sub(rf"^({_ISO_DATE})t(?=[0-9])", r"\1 ", words.removeprefix("at "))
+def _half_past(words: str, clock: time) -> UsageError:
+    """Refuse "this morning" at half past nine: it stands for ten, and is said of what was at nine."""
+    return UsageError(
+        f"{words[:_SHOWN]!r} stands for {clock:%H:%M}, which is still to come.", "Say the hour, such as today 9:00."
+    )
+
+
+def _take_apart(words: str, *, ahead: bool) -> _Said:
+    words = re.sub(rf"^({_ISO_DATE})t(?=[0-9])", r"\1 ", _hour_said(words).removeprefix("at "))
     offset = None
     if match := re.fullmatch(rf"({_ISO_DATE} [0-9:.]+) ?({_OFFSET})", words):
         words, offset = match[1], _fixed(match[2])
+    if part := re.fullmatch(rf"(?:(.+?)(?: at)? )?({'|'.join(_PARTS)})", words.replace("tonight", "this night")):
+        return _part(part[1] or "", part[2], ahead=ahead)
     match = re.fullmatch(rf"(?:(.+?)(?: at)? )?{_CLOCK}", words)
     if match is None or (match[3] is None and match[5] is None):
         return _Said(words, None, None)
     return _Said(match[1] or "", _clock(match), offset)
+
+
+def _hour_said(words: str) -> str:
+    """Write "monday at 3" as "monday 15:00": 1 to 6 are the afternoon's, for few people meet before dawn.
+
+    Raises UsageError with both readings for 7 to 11, which are met at in the morning and in the evening.
+    """
+    match = re.fullmatch(r"(?:([a-z0-9 -]+) )?at ([0-9]{1,2})", words)
+    if match is None:
+        return words
+    day, hour = f"{match[1]} " if match[1] else "", int(match[2])
+    if hour in range(7, 12):
+        raise UsageError(f"{words!r} may be morning or evening.", f"Say {day}{hour}:00, or {day}{hour + 12}:00.")
+    return f"{day}{hour + 12 if hour in range(1, 7) else hour}:00"
+
+
+def _part(day: str, name: str, *, ahead: bool) -> _Said:
+    begins, clock = _PARTS[name]
+    if name == "noon":
+        return _Said(day, clock, None)
+    # A delay until the morning ends when the working day begins.
+    hour = MORNING if ahead and name == "morning" else clock
+    return _Said({"this": "today", "last": "yesterday"}.get(day, day), hour, None, begins)
 
 
 def _fixed(offset: str) -> timezone:
@@ -231,9 +318,9 @@ def _day(words: str, clock: time, here: datetime, *, ahead: bool) -> date:
     raise _unreadable(words, ahead=ahead)
 
 
-def _unreadable(words: str, *, ahead: bool) -> UsageError:
+def _unreadable(words: str, *, ahead: bool) -> _UnreadableError:
     # repr, here and elsewhere: an error goes to a terminal, and the words may hold control or bidi characters.
-    return UsageError(f"{words[:_SHOWN]!r} can't be read as a time.", _DELAY if ahead else _WHEN)
+    return _UnreadableError(f"{words[:_SHOWN]!r} can't be read as a time.", _DELAY if ahead else _WHEN)
 
 
 def _index(names: tuple[str, ...], word: str) -> int | None:

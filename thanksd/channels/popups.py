@@ -5,6 +5,7 @@ A popup is a pointer, never the only place something is said: where it is cut, `
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection
 from typing import NamedTuple
@@ -19,6 +20,12 @@ _LATER = Button("later", "Later")
 _WAIVE = Button("waive", "Not needed")
 _READY = " Draft is ready."
 _SHORTLY = 10_000
+_BROKE = "The line broke at the end. Check Sent."
+_ADOPTED = "It came with another machine's ledger.\nCheck Sent."
+_WHEN_LENGTH = LINE_LENGTH - len("It was to go . Text is kept.")
+
+# A reply's codes (RFC 5321 4.2, RFC 3463): "550 5.1.1 ".
+_CODES = re.compile(r"^\d{3}[ -]?(\d\.\d{1,3}\.\d{1,3} ?)?")
 
 # Not of the specification: our word for a server that makes a button of the default action.
 DRAWS_DEFAULT = "x-thanksd-draws-default"
@@ -66,11 +73,15 @@ def digest_popup(names: list[str], oldest_late: str) -> Popup:
     )
 
 
-def refused_popup(ref: int, person: str, address: str, server_words: str) -> Popup:
-    """Say that a mail server refused the letter's recipient; `server_words` is its answer without the code."""
+def refused_popup(ref: int, person: str, address: str, server_words: str, *, about_address: bool = True) -> Popup:
+    """Say that a mail server refused a letter for good; `server_words` is its answer, with or without its codes.
+
+    Where it was not `about_address`, the letter itself was refused.
+    """
+    said = _CODES.sub("", clean(server_words)).replace(f"<{clean(address)}>", "").lstrip(" :")
     return Popup(
-        title=_titled("", _first_name(person), "'s address was refused"),
-        body=short(f"{clean(address)}: {clean(server_words)}", LINE_LENGTH),
+        title=_titled("", _first_name(person), f"'s {'address' if about_address else 'letter'} was refused"),
+        body=_two_rows(f"{clean(address)}:", said),
         buttons=(Button("fix", "Fix it"),),
         fallback=f"Run: thanksd review {ref}",
     )
@@ -78,11 +89,42 @@ def refused_popup(ref: int, person: str, address: str, server_words: str) -> Pop
 
 def held_popup(ref: int, person: str) -> Popup:
     """Ask the owner whether a letter arrived whose outcome can't be known."""
+    return _look_into(ref, _titled("Did ", _first_name(person), "'s letter arrive?"), _BROKE)
+
+
+def adopted_popup(ref: int, person: str) -> Popup:
+    """Ask whether a letter arrived that another machine may have sent: it came with that machine's ledger."""
+    return _look_into(ref, _titled("Did ", _first_name(person), "'s letter arrive?"), _ADOPTED)
+
+
+def handed_off_popup(ref: int, person: str) -> Popup:
+    """Ask whether a letter was sent that was handed over to the owner's own mail program."""
+    return _look_into(
+        ref, _titled("Did you send ", _first_name(person), "'s letter?"), "It waits in your mail program."
+    )
+
+
+def _look_into(ref: int, title: str, body: str) -> Popup:
+    return Popup(title, body, (Button("resolve", "Look into it"),), fallback=f"Run: thanksd resolve {ref}")
+
+
+def stale_popup(ref: int, person: str, leaves_words: str) -> Popup:
+    """Say that a letter could not leave for so long that it does not go by itself; it was to go "Fri 17:00"."""
     return Popup(
-        title=_titled("Did ", _first_name(person), "'s letter arrive?"),
-        body="The line broke at the end. Check Sent.",
-        buttons=(Button("resolve", "Look into it"),),
-        fallback=f"Run: thanksd resolve {ref}",
+        title=_titled("", _first_name(person), "'s letter did not leave"),
+        body=f"It was to go {short(clean(leaves_words), _WHEN_LENGTH)}. Text is kept.",
+        buttons=(_REVIEW,),
+        fallback=f"Run: thanksd review {ref}",
+    )
+
+
+def ask_popup(met: int, thanked: int) -> Popup:
+    """Ask the weekly question, with how many were met this week and how many of those thanked."""
+    return Popup(
+        title="Whom did you meet this week?",
+        body=f"{met} met, {thanked} thanked so far.",
+        buttons=(Button("add", "Add"), Button("nobody", "Nobody")),
+        fallback="Run: thanksd add",
     )
 
 
@@ -111,9 +153,14 @@ def waived_popup(ref: int, person: str) -> Popup:
     )
 
 
-def terminal_failed_popup(ref: int) -> Popup:
-    """Say that a pressed button could open nothing, and what to type instead."""
-    return Popup(title="Could not open a terminal", body=f"Run: thanksd review {ref}", buttons=())
+def terminal_failed_popup(words: list[str]) -> Popup:
+    """Say that a pressed button could open nothing, and what to type instead: `words` after thanksd."""
+    command = " ".join(["thanksd", *words])
+    # A digest has too many numbers for a line, and without them review takes all that is due.
+    fits = len(f"Run: {command}") <= LINE_LENGTH
+    return Popup(
+        title="Could not open a terminal", body=f"Run: {command if fits else f'thanksd {words[0]}'}", buttons=()
+    )
 
 
 def line(popup: Popup, command: str) -> str:
@@ -164,6 +211,12 @@ def _harmless(character: str) -> str:
 def short(text: str, length: int) -> str:
     """Cut text to `length` characters, the last of them an ellipsis where something is missing."""
     return text if len(text) <= length else f"{text[: length - 1].rstrip()}…"
+
+
+def _two_rows(first: str, second: str) -> str:
+    """Put two halves of a sentence into one line, or where they are too long for it, into two."""
+    both = f"{first} {second}".rstrip()
+    return both if len(both) <= LINE_LENGTH else f"{short(first, LINE_LENGTH)}\n{short(second, LINE_LENGTH)}".rstrip()
 
 
 def _titled(before: str, name: str, after: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from thanksd.cli import card
+from thanksd.cli import card, completing
 from thanksd.cli.output import can_ask, notes, state_of, wants_json
 from thanksd.cli.root import Command
 from thanksd.errors import ThanksdError, UsageError
@@ -17,7 +17,13 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.option("-e", "--email", default="", help="Their address."),
-    click.option("-k", "--kind", default="", help="coffee, interview, event, meal, gift, ... (general)."),
+    click.option(
+        "-k",
+        "--kind",
+        default="",
+        shell_complete=completing.kind,
+        help="coffee, interview, event, meal, gift, ... (general).",
+    ),
     click.option("-w", "--when", default="", help="When you met: 15:00, 'tue 10am', '2h ago', 2025-03-11 15:00 (now)."),
     click.option("--place", default="", help="Where."),
     click.option("--about", default="", help="What it was about."),
@@ -25,8 +31,15 @@ _OPTIONS = (
     click.option(
         "-p", "--promise", "promises", multiple=True, help="What you said you would do: 'the paper by friday'."
     ),
-    click.option("--with", "others", multiple=True, metavar="WHO", help="Somebody else who was there. Repeatable."),
-    click.option("--via", default="", metavar="WHO", help="Who brought you together."),
+    click.option(
+        "--with",
+        "others",
+        multiple=True,
+        metavar="WHO",
+        shell_complete=completing.who,
+        help="Somebody else who was there. Repeatable.",
+    ),
+    click.option("--via", default="", metavar="WHO", shell_complete=completing.who, help="Who brought you together."),
     click.option("--after", default="", metavar="DELAY", help="Nudge after this: 90s, 2h, 1d12h, 'tomorrow 9:00'."),
     click.option("--lang", default="", help="Their language."),
     click.option("--tz", default="", metavar="ZONE", help="Their time zone, such as Europe/Berlin."),
@@ -42,20 +55,28 @@ def _facts(command: _F) -> _F:
 
 
 @click.command(cls=Command)
-@click.argument("who", nargs=-1)
+@click.argument("who", nargs=-1, shell_complete=completing.who)
 @_facts
 @click.option("--again", is_flag=True, help="Another one like it on the same day is meant.")
 @click.pass_context
 def add(context: click.Context, /, who: tuple[str, ...], again: bool, **facts: Any) -> None:  # noqa: ANN401  click's way
     """Note that you met somebody.
 
-    WHO is bare words and an address: thanksd add Ada Lovelace ada@example.com -k coffee. Alone on a terminal it asks.
+    WHO is bare words and an address: thanksd add Ada Lovelace ada@example.com -k coffee. Alone on a terminal it asks;
+    "thanksd add -" reads many, one a line: name, email, kind, when, detail.
     """
-    if not who and not facts["email"] and can_ask():
-        from thanksd.cli import asking  # noqa: PLC0415  the form is for terminals only
+    if who == ("-",):
+        from thanksd.cli import batch  # noqa: PLC0415  most add one
 
-        asking.add(context, facts)
+        batch.add(context, facts, again=again)
         return
+    if can_ask() and not state_of(context).json:
+        from thanksd.cli import asking  # noqa: PLC0415  questions are for terminals only
+
+        if not who and not facts["email"]:
+            asking.add(context, facts)
+            return
+        facts = asking.with_details(" ".join(who) or facts["email"], facts)
     store(context, {"who": " ".join(who), "again": again, **facts})
 
 
@@ -82,7 +103,7 @@ def _echo(context: click.Context, result: dict[str, Any]) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("ref", nargs=-1, required=True)
+@click.argument("ref", nargs=-1, required=True, shell_complete=completing.ref)
 @click.option("--name", default="", help="Their name, spelled right.")
 @_facts
 @click.pass_context

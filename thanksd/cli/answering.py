@@ -7,9 +7,11 @@ from typing import Any
 
 import click
 
-from thanksd.cli.output import can_ask, notes, say, state_of, wants_json
+from thanksd import names
+from thanksd.addresses import fold
+from thanksd.cli.output import can_ask, note, notes, say, state_of, wants_json
 from thanksd.cli.root import Command
-from thanksd.errors import UsageError
+from thanksd.errors import NotFoundError, UsageError
 from thanksd.moments import from_iso, say_short
 
 
@@ -73,35 +75,58 @@ def undo(context: click.Context, ref: tuple[str, ...]) -> None:
 @click.option("--sent", "how", flag_value="sent", help="It arrived.")
 @click.option("--resend", "how", flag_value="resend", help="Send it again; it may arrive twice.")
 @click.option("--discard", "how", flag_value="discard", help="Drop it; the thanks is due again.")
+@click.option("--bounced", "how", flag_value="bounced", help="It came back; the thanks is due again.")
+@click.option("-e", "--email", default="", help="With --bounced: their right address.")
 @click.pass_context
-def resolve(context: click.Context, ref: tuple[str, ...], how: str | None) -> None:
-    """Say what became of a held letter."""
-    client = state_of(context).client
-    if how is None:
-        how = _ask(client.call("show", ref=" ".join(ref))["thanks"][0])
-    result = client.call("resolve", ref=" ".join(ref), how=how)
+def resolve(context: click.Context, ref: tuple[str, ...], how: str | None, email: str) -> None:
+    """Say what became of a held letter, or that a sent one came back."""
+    client, name = state_of(context).client, " ".join(ref)
+    if email and how != "bounced":
+        raise UsageError("--email goes with --bounced. Nothing was changed.", f"thanksd edit {name} --email {email}")
+    if how == "bounced":
+        _say_bounced(context, client.call("bounced", ref=name, email=email))
+        return
+    result = client.call("resolve", ref=name, how=how or _ask(client.call("show", ref=name)["thanks"][0]))
     if wants_json(context, thanks=result["thanks"]):
         return
     notes(result)
     one, name = _first(result)
     words = {
         "sent": f"{name}: thanked.",
-        "resend": f"{name}: the same letter goes out again.",
-        "discard": f"{name}: dropped. Your text is kept. Due again: thanksd review {one['id']}",
+        "queued": f"{name}: the same letter goes out again.",
+        "cancelled": f"{name}: dropped. Your text is kept. Due again: thanksd review {one['id']}",
     }
-    say(words[how])
+    say(words[one["letter"]["state"]])
+
+
+def _say_bounced(context: click.Context, result: dict[str, Any]) -> None:
+    if wants_json(context, thanks=result["thanks"]):
+        return
+    one, name = _first(result)
+    say(f"{name}: the letter to {result['to']} came back. Your text is kept. Due again: thanksd review {one['id']}")
+    if fold(one["person"]["email"] or "") == fold(result["to"]):
+        note(f"Know another address? thanksd edit {one['id']} --email ada@example.com")
 
 
 def _ask(one: dict[str, Any]) -> str:
-    """Ask what became of the letter, with the server's own words.
+    """Ask what became of a letter, with the server's own words.
 
-    Raises UsageError without a terminal, where the answer must be given as an option.
+    Raises UsageError without a terminal, where the answer must be given as an option, and where there is nothing to
+    ask; NotFoundError where the person can't say yet.
     """
+    letter, number = one["letter"], one["id"]
     if not can_ask():
-        raise UsageError("Say what became of it.", "One of --sent, --resend, --discard.")
-    letter = one["letter"]
-    if letter:
-        say("The line broke after the letter was handed over; it may have arrived.")
-        say(f'Look in Sent for "{letter["subject"]}".  s it arrived   r send again (may arrive twice)   d drop')
-    keys = {"s": "sent", "r": "resend", "d": "discard"}
-    return keys[str(click.prompt(">", prompt_suffix=" ", type=click.Choice(list(keys)), show_choices=False))]
+        raise UsageError("Say what became of it.", "One of --sent, --resend, --discard, --bounced.")
+    if not letter or letter["state"] not in ("held", "sending"):
+        state = letter["state"] if letter else "not written"
+        came_back = f"Did it come back? thanksd resolve {number} --bounced"
+        raise UsageError(
+            f"The letter of thanks {number} is not held: it is {state}.",
+            came_back if state == "sent" else f"thanksd show {number}",
+        )
+    from thanksd.cli import resolving  # noqa: PLC0415  on a terminal only
+
+    how = resolving.ask(letter, names.first(one["person"]["name"]))
+    if not how:
+        raise NotFoundError("Nothing was changed; the letter stays held.", f"When you know: thanksd resolve {number}")
+    return how

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -11,9 +10,10 @@ import click
 
 from thanksd.addresses import check_address, display_safe, fold
 from thanksd.cli import keys
+from thanksd.cli.completing import at_prompt
 from thanksd.cli.output import note, say, state_of
 from thanksd.client import Client
-from thanksd.errors import ThanksdError, UsageError
+from thanksd.errors import NotFoundError, ThanksdError, UsageError
 from thanksd.policy import KINDS, known_kind
 from thanksd.when import parse_when
 
@@ -26,60 +26,81 @@ _DIGITS = dict(
     )
 )
 
-# Mail providers whose names people mistype; only a near miss of one of these is asked about.
-_PROVIDERS = (
-    *("gmail.com", "googlemail.com", "outlook.com", "hotmail.com", "live.com", "yahoo.com", "icloud.com", "me.com"),
-    *("fastmail.com", "proton.me", "protonmail.com", "gmx.de", "gmx.net", "gmx.com", "web.de", "posteo.de"),
-    *("mailbox.org", "aol.com", "t-online.de", "orange.fr", "zoho.com"),
-)
-_NEAR = 0.8
-
 _RECENT = 50  # events, newest first, among which the last meeting added is looked for
 _Ask = Callable[[str, str], str]
 
 
 def add(context: click.Context, facts: dict[str, Any]) -> None:
-    """Ask for a meeting, store it by adding.store, and echo it. `facts` are the options that were given already.
+    """Ask for meetings, one after the other; each is stored by adding.store and echoed as soon as it is told.
 
-    What can't be understood is asked again, with the answers so far to be edited. Nothing is stored before the end:
-    Ctrl-C raises KeyboardInterrupt and leaves nothing. Raises what the verb `add` raises besides UsageError.
+    `facts` are the options that were given already; kind, when and place hold for everybody that follows. What can't be
+    understood is asked again. Ctrl-C raises KeyboardInterrupt: what was echoed stays, and nothing of the one that was
+    being told. Raises what the verb `add` raises besides UsageError; exits with 1 where nothing was stored.
     """
+    form = _Form(state_of(context).client, {"who": "", **facts})
+    is_stored = _tell(context, form)
+    while (who := keys.ask_line("Anybody else? [Enter: no] ")).lower() not in ("", "n", "no"):
+        form = form.following(who)
+        is_stored = _tell(context, form) or is_stored
+    if not is_stored:
+        context.exit(1)
+
+
+def _tell(context: click.Context, form: _Form) -> bool:
+    """Ask until the meeting is stored; False where its owner does not want it twice."""
     from thanksd.cli import adding  # noqa: PLC0415  it imports this module
 
-    form = _Form(state_of(context).client, facts)
     while True:
         form.ask()
         try:
             adding.store(context, {"again": False, **form.answers})
         except UsageError as error:
             _complain(error)
+        except NotFoundError as error:
+            if error.code != "duplicate":
+                raise
+            note("Nothing was stored.")
+            return False
         else:
-            return
+            return True
 
 
 class _Form:
-    """The answers so far; asked anew, they are there to be edited."""
+    """The answers so far; asked anew, they are there to be edited or stand in the brackets."""
 
     def __init__(self, client: Client, facts: dict[str, Any]) -> None:
-        self.answers: dict[str, Any] = {"who": "", **facts}
+        self.answers = facts
+        self._client = client
+        self._is_named = bool(facts["who"])
         self._people = client.call("people")["people"]
         events = client.call("log", limit=_RECENT)
         self._zone = str(events["zone"])
-        self._kind = _last_kind(client, events["events"])
+        self._kind = known_kind(facts["kind"]) if facts["kind"] else _last_kind(client, events["events"])
+
+    def following(self, who: str) -> _Form:
+        """Give the form for the next one met: kind, when and place are kept."""
+        kept = {name: self.answers[name] for name in ("kind", "when", "place")}
+        return _Form(self._client, {"who": who, "email": "", "details": [], "promises": [], "others": (), **kept})
 
     def ask(self) -> None:
         """Ask for who, address, kind, when, detail and promise: six questions at most."""
         answers = self.answers
-        answers["who"] = _until("Whom did you meet? ", answers["who"], _somebody)
+        if not self._is_named:
+            answers["who"] = self._ask_who(answers["who"])
+        # Where the ledger refuses what was told, who it was may be what is wrong.
+        self._is_named = False
         if self._is_new(answers["who"]):
             answers["email"] = ask_address("Address (Enter: none yet) ", answers["email"], keys.ask_line)
-        answers["kind"] = self._ask_kind(answers["kind"])
-        answers["when"] = _until("When? [now] ", answers["when"], self._check_when)
-        first = display_safe(answers["who"].split()[0].strip('<>,"'))
-        say(f'Finish it as if to {first}: "I keep thinking about ..."')
-        answers["details"] = _one_or_none(keys.ask_line("(Enter: later) ", "".join(answers["details"][:1])))
+        answers["kind"] = self._kind = self._ask_kind(self._kind)
+        answers["when"] = self._ask_when(answers["when"])
+        answers["details"] = _ask_detail(answers["who"], "".join(answers["details"][:1]))
+        answers["other_details"] = [_ask_detail(other) for other in answers["others"]] or None
         promised = keys.ask_line("Did you promise something? (Enter: no) ", "".join(answers["promises"][:1]))
         answers["promises"] = _one_or_none(promised)
+
+    def _ask_who(self, old: str) -> str:
+        with at_prompt([one["name"] for one in self._people]):
+            return _until("Whom did you meet? ", old, _somebody)
 
     def _is_new(self, who: str) -> bool:
         """Say whether an address is worth asking for: none was typed, and the name is not exactly one person's."""
@@ -90,14 +111,17 @@ class _Form:
             say(f"You know {same[0]['name']}" + (f" <{same[0]['email']}>." if same[0]["email"] else "."))
         return len(same) != 1
 
-    def _ask_kind(self, old: str) -> str:
+    def _ask_kind(self, last: str) -> str:
         choices = [f"{digit} {kind}" for digit, kind in _DIGITS.items()]
         for head, row in (("Kind  ", choices[:5]), ("      ", choices[5:])):
             say(head + "  ".join(row))
-        last = old or self._kind
         digit = next((digit for digit, kind in _DIGITS.items() if kind == last), "0")
-        answer = _until(f"A digit [{digit} {last}] ", "", lambda text: _read_kind(text) if text else last)
-        return _read_kind(answer) if answer else last
+        return _read_kind(_until(f"A digit [{digit} {last}] ", "", lambda text: _read_kind(text or last)) or last)
+
+    def _ask_when(self, last: str) -> str:
+        return (
+            _until(f"When? [{display_safe(last) or 'now'}] ", "", lambda text: self._check_when(text or last)) or last
+        )
 
     def _check_when(self, text: str) -> None:
         if text:
@@ -114,6 +138,21 @@ def _read_kind(text: str) -> str:
     return _DIGITS.get(text) or known_kind(text)
 
 
+def with_details(who: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Give the facts with a detail for each person of a meeting of several, asked for where none was given."""
+    if not facts["others"]:
+        return facts
+    details = facts["details"] or _ask_detail(who)
+    return {**facts, "details": details, "other_details": [_ask_detail(other) for other in facts["others"]]}
+
+
+def _ask_detail(who: str, old: str = "") -> list[str]:
+    """Ask for what stood out, as a sentence to finish: that gets what can be said to them."""
+    first = display_safe((who.split() or [""])[0].strip('<>,"'))
+    say(f'Finish it as if to {first}: "I keep thinking about ..."')
+    return _one_or_none(keys.ask_line("(Enter: later) ", old))
+
+
 def _one_or_none(text: str) -> list[str]:
     return [text] if text else []
 
@@ -128,15 +167,19 @@ def _last_kind(client: Client, events: list[dict[str, Any]]) -> str:
 
 
 def _until(prompt: str, old: str, check: Callable[[str], object]) -> str:
-    """Ask until `check` raises no UsageError, and give the answer."""
+    """Ask until `check` raises no UsageError, and give the answer.
+
+    After a mistake the line is empty: who sees their own words there types over them. The message has them.
+    """
     while True:
-        old = keys.ask_line(prompt, old)
+        answer = keys.ask_line(prompt, old)
         try:
-            check(old)
+            check(answer)
         except UsageError as error:
             _complain(error)
+            old = ""
         else:
-            return old
+            return answer
 
 
 def _complain(error: ThanksdError) -> None:
@@ -148,26 +191,27 @@ def _complain(error: ThanksdError) -> None:
 def ask_address(prompt: str, old: str, ask: _Ask) -> str:
     """Ask for an address until it is one, or nothing; near misses of the usual providers are asked about.
 
-    `ask(prompt, old)` gives a typed line. Words without an @ are asked again.
+    `ask(prompt, old)` gives a typed line. Words without an @ are asked again, with an empty line.
     """
-    while True:
-        old = ask(prompt, old)
-        if not old:
-            return ""
+    while answer := ask(prompt, old):
         try:
-            return mend_domain(check_address(old), ask)
+            return mend_domain(check_address(answer), ask)
         except UsageError as error:
             _complain(error)
+            old = ""
+    return ""
 
 
 def mend_domain(address: str, ask: _Ask) -> str:
     """Ask whether a well-known provider was meant where the domain nearly is one's: gmial.com."""
+    from thanksd import providers  # noqa: PLC0415  the table is for addresses just typed
+
     local, _, domain = address.rpartition("@")
-    near = difflib.get_close_matches(domain, _PROVIDERS, n=1, cutoff=_NEAR)
-    if domain in _PROVIDERS or not near:
+    near = providers.nearest_domain(domain)
+    if not near:
         return address
-    answer = ask(f"{near[0]}? [Y/n] ", "")
-    return address if answer.lower().startswith("n") else f"{local}@{near[0]}"
+    answer = ask(f"{near}? [Y/n] ", "")
+    return address if answer.lower().startswith("n") else f"{local}@{near}"
 
 
 def ask_details(texts: list[str], ask: _Ask) -> list[str]:

@@ -50,7 +50,8 @@ def show(one: dict[str, Any], zone: str, now: datetime) -> None:
 
 
 def _letter(letter: dict[str, Any], zone: str) -> None:
-    _line("Letter", f"{letter['state']}, to {letter['to']}: {letter['subject']}")
+    state = "came back" if letter["reason"] == "bounced" else letter["state"]
+    _line("Letter", f"{state}, to {letter['to']}: {letter['subject']}")
     if letter["sent_at"]:
         _line("Left", say_full(from_iso(letter["sent_at"]), zone))
     elif letter["state"] in ("queued", "deferred"):

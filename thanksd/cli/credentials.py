@@ -40,9 +40,7 @@ def set_(context: click.Context, no_test: bool) -> None:
 
     settings = _account(context, needs_password=True)
     smtp, user = settings.transport.smtp, keeper.account(settings.transport.smtp, settings.me.email)
-    word = _ask(smtp.username or settings.me.email, smtp.host)
-    if smtp.host.lower() in _GROUPED:
-        word = "".join(word.split())
+    word = typed(_ask(smtp.username or settings.me.email, smtp.host), smtp.host)
     reply = "" if no_test else _log_in(settings, word)
     keeper.store(user, word)
     if not wants_json(context, credentials={"account": user, "stored": True, "tested": not no_test, "reply": reply}):
@@ -88,8 +86,10 @@ def _account(context: click.Context, *, needs_password: bool) -> Config:
 
     settings = load(Path(state_of(context).config_file))
     smtp = settings.transport.smtp
+    if settings.transport.kind in ("mailto", "eml"):
+        raise ConfigError("Letters open in your mail program, which logs in by itself.", "See: thanksd help account")
     if settings.transport.kind != "smtp" or not smtp.host:
-        raise ConfigError("No mail account is set up.", "Set one up: thanksd help account")
+        raise ConfigError("No mail account is set up.", "Set one up: thanksd init")
     if not (smtp.username or settings.me.email):
         raise ConfigError("The mail account has no login name.", "Set it: thanksd config set me.email YOU@EXAMPLE.COM")
     if not needs_password:
@@ -105,13 +105,23 @@ def _account(context: click.Context, *, needs_password: bool) -> Config:
     return settings
 
 
+def typed(word: str, host: str) -> str:
+    """Give a password as the server wants it: Google's app passwords are pasted with the spaces they are shown with."""
+    return "".join(word.split()) if host.lower() in _GROUPED else word
+
+
 def _ask(user: str, host: str) -> str:
-    """Give the password as it was typed, hidden, or as it came on standard input.
+    """Give the password as it was typed, hidden, or as it came on standard input. Raises UsageError for none."""
+    if can_ask():
+        return str(click.prompt(f"Password of {user} at {host} (hidden)", hide_input=True, err=True))
+    return from_stdin()
+
+
+def from_stdin() -> str:
+    """Give the password that is the first line of standard input.
 
     Raises UsageError for none, and for what is no line of text.
     """
-    if can_ask():
-        return str(click.prompt(f"Password of {user} at {host} (hidden)", hide_input=True, err=True))
     line = sys.stdin.buffer.readline(_LONGEST) if sys.stdin is not None else b""
     try:
         word = line.decode("utf-8").rstrip("\r\n")

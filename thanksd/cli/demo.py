@@ -152,7 +152,7 @@ def demo(context: click.Context) -> None:
         _review(show)
         _result(show)
     say(f"Daemon stopped. Folder kept: {folder}; delete it when you like.")
-    say("For real: thanksd help account")
+    say("For real: thanksd init")
     context.exit(0)
 
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from thanksd import names
 from thanksd.cli import keys, screen
-from thanksd.cli.output import wants_colour
+from thanksd.cli.output import say, wants_colour
+from thanksd.cli.page import Page
 from thanksd.client import Client
 
 # Keys typed so many seconds after a screen came up were meant for what was there before it.
 _QUIET, _QUIET_AFTER_POPUP = 0.3, 0.7
+
+
+class LeftError(Exception):
+    """The reader left a question by Ctrl-C: nothing was answered, and nothing is changed."""
 
 
 class Desk:
@@ -28,7 +34,7 @@ class Desk:
         self.below: list[str] = []
         self._client, self._keyboard = client, keyboard
         self._shown: dict[str, Any] = {}
-        self._page, self._offset = screen.Page([]), 0
+        self._page, self._offset = Page([]), 0
         self._read: tuple[str, str] | None = None
         self._quiet = _QUIET_AFTER_POPUP if os.environ.get("THANKSD_OPENED") == "popup" else _QUIET
 
@@ -92,24 +98,37 @@ class Desk:
         self._offset = self._page.next_offset
 
     def ask(self, texts: Sequence[str], hint: str) -> str:
-        """Ask for one line in place of the letter and the keys; the hint stands at the right of the prompt."""
+        """Ask for one line in place of the letter and the keys; the hint stands at the right of the prompt.
+
+        Raises LeftError.
+        """
         quiet = self._put(screen.question(self._sheet(), texts))
         click.echo(f"{hint}\n" if keys.is_dumb() else f"{hint:>{keys.window()[0] - 1}}\r", nl=False)
         self.below = []
-        return self._keyboard.line("> ", quiet=quiet)
+        with _can_be_left():
+            return self._keyboard.line("> ", quiet=quiet)
 
     def line(self, prompt: str, old: str = "") -> str:
-        """Ask for one line more."""
-        return self._keyboard.line(prompt, old)
+        """Ask for one line more. Raises LeftError."""
+        with _can_be_left():
+            return self._keyboard.line(prompt, old)
 
-    def _key(self, page: screen.Page) -> str:
+    def choose(self, question: str) -> str:
+        """Ask for one key more, under what is on the screen; keys typed before it are dropped. Raises LeftError."""
+        say(question)
+        with _can_be_left():
+            key = self._keyboard.key("> ", _QUIET)
+        click.echo()
+        return key
+
+    def _key(self, page: Page) -> str:
         key = self._keyboard.key("Key: " if keys.is_dumb() else "> ", self._put(page))
         self.below = []
         if keys.is_dumb():
             click.echo()
         return key
 
-    def _put(self, page: screen.Page) -> float:
+    def _put(self, page: Page) -> float:
         """Draw a screen, and give the seconds in which keys are not meant for it yet."""
         click.echo(screen.text_of(page, _coloured, clear=not keys.is_dumb()), nl=False)
         quiet, self._quiet = self._quiet, _QUIET
@@ -132,3 +151,13 @@ class Desk:
 
 def _coloured(text: str, colour: str) -> str:
     return click.style(text, fg=colour) if wants_colour() else text
+
+
+@contextmanager
+def _can_be_left() -> Iterator[None]:
+    try:
+        yield
+    except keys.WindowClosedError:
+        raise
+    except KeyboardInterrupt as error:
+        raise LeftError from error

@@ -87,9 +87,9 @@ def _wrapped(line: str, *, err: bool) -> list[str]:
     """Break a long line of a letter at its spaces, where a person reads it."""
     if not (sys.stderr if err else sys.stdout).isatty():
         return [line]
-    from thanksd.cli import keys, screen  # noqa: PLC0415  on a terminal only
+    from thanksd.cli import keys, page  # noqa: PLC0415  on a terminal only
 
-    return screen.wrap(line, keys.window()[0] - 1)
+    return page.wrap(line, keys.window()[0] - 1)
 
 
 @click.command(cls=Command)
@@ -121,12 +121,14 @@ def send(
         _refuse(one, overrides)
     if dry_run:
         return
+    if shown[0]["prepared"]["place"]:
+        context.exit(_hand_over(context, shown, list(overrides), yes=yes))
     if at and not client.daemon:
         raise UnavailableError(
             "Nothing would send it then: the daemon is not running. Nothing was sent.",
             "Start it: thanksd service install",
         )
-    _ask(yes=yes)
+    _ask("s sends it, any other key does not.", yes=yes)
     letters = [{"thanks": one["thanks"][0]["id"], "sha256": one["prepared"]["sha256"]} for one in shown]
     result = client.call("confirm", letters=letters, overrides=list(overrides), at=at, at_once=at_once)
     _let_go(context, result)
@@ -151,7 +153,11 @@ def _print_letter(one: dict[str, Any], *, err: bool) -> None:
     prepared = one["prepared"]
     tell = note if err else say
     tell(f"From     {prepared['from']}, by {prepared['by'] or 'nothing yet'}")
-    if prepared["hold"] is None:
+    if prepared["place"]:
+        tell(f"Opens in {prepared['place']}; what you send there can't be taken back here.")
+        if prepared["paste"]:
+            tell("It is too long for a link: you will paste its text there.")
+    elif prepared["hold"] is None:
         from thanksd.moments import from_iso, say_full  # noqa: PLC0415  where a moment was named
 
         tell(f"Leaves   {say_full(from_iso(prepared['leaves']), one['zone'])}")
@@ -178,9 +184,11 @@ def _refuse(one: dict[str, Any], overrides: tuple[str, ...]) -> None:
     """Refuse a letter that can't be sent, saying the first thing it needs."""
     prepared, number, name = one["prepared"], one["thanks"][0]["id"], one["thanks"][0]["person"]["name"]
     if prepared["missing"] == "transport":
-        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd help account")
+        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd init")
     if prepared["missing"] == "sender":
         raise ConfigError("Not sent: your own address is not set.", "thanksd config set me.email you@example.com")
+    if prepared["missing"] == "address" and prepared["to"]:
+        raise DataError(f"Not sent: {prepared['to']} came back.", f"thanksd edit {number} --email ada@example.com")
     if prepared["missing"] == "address":
         raise DataError(f"Not sent: {name} has no address.", f"thanksd edit {number} --email ada@example.com")
     blocks = [
@@ -194,7 +202,16 @@ def _refuse(one: dict[str, Any], overrides: tuple[str, ...]) -> None:
         )
 
 
-def _ask(*, yes: bool) -> None:
+def _hand_over(context: click.Context, shown: list[dict[str, Any]], overrides: list[str], *, yes: bool) -> int:
+    """Let the letters be opened in the person's own mail program, and give the exit code."""
+    from thanksd.cli import handing  # noqa: PLC0415  only where letters are not sent from here
+
+    handing.refuse_without_screen(shown[0]["thanks"][0]["id"])
+    _ask(f"s opens it in {shown[0]['prepared']['place']}, any other key does not.", yes=yes)
+    return handing.send(context, shown, overrides)
+
+
+def _ask(question: str, *, yes: bool) -> None:
     """Ask for the one key that confirms.
 
     Raises NotFoundError (not confirmed) for any other key, and where nobody is there to press one.
@@ -205,7 +222,7 @@ def _ask(*, yes: bool) -> None:
         raise NotFoundError("Not confirmed: nobody is here to press a key. Nothing was sent.", "Seen it? Add --yes.")
     from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
 
-    note("s sends it, any other key does not.")
+    note(question)
     with keys.raw_terminal():
         keys.discard(0.3)
         pressed = keys.read_key()

@@ -10,16 +10,23 @@ from thanksd.addresses import display_safe
 from thanksd.client import Client
 from thanksd.errors import ThanksdError
 
+NOBODY = "Nobody will remind you: the daemon is not running. Start it: thanksd service install"
+
 
 def say_the_rest(client: Client) -> None:
     """Print the waiting lines on stderr, note them as shown, and say when no daemon runs."""
+    say_lines(client)
+    if not client.daemon:
+        click.echo(NOBODY, err=True)
+
+
+def say_lines(client: Client) -> None:
+    """Print the waiting lines on stderr, and note them as shown."""
     lines = _waiting(client)
     for one in lines:
         click.echo(display_safe(one["line"]), err=True)
     if lines:
         client.shown([number for one in lines for number in one["ids"]])
-    if not client.daemon:
-        click.echo("Nobody will remind you: the daemon is not running. Start it: thanksd service install", err=True)
 
 
 def _waiting(client: Client) -> list[dict[str, Any]]:

@@ -17,9 +17,10 @@ import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
-from thanksd.errors import UsageError
+from thanksd.addresses import display_safe
+from thanksd.cli.output import note
 
 # Several bytes at once: a paste, an arrow key, a letter beyond ASCII. It is longer than any key, so no key is like it.
 NO_KEY = "no key"
@@ -30,10 +31,31 @@ _CHUNK = 4096
 _PASTE_BEGINS, _PASTE_ENDS = b"\x1b[200~", b"\x1b[201~"
 _LONGEST_PASTE = 2.0  # seconds without a byte after which a paste that never ended is over
 _LOOK = 0.5  # seconds between two looks at the window's size
+_CLOSING = (signal.SIGHUP, signal.SIGTERM)
 
 
 class WindowClosedError(KeyboardInterrupt):
     """The window is gone, or the program was told to end: for what is being asked, the same as Ctrl-C."""
+
+
+@contextmanager
+def closable() -> Iterator[None]:
+    """Turn SIGHUP and SIGTERM into WindowClosedError while somebody is asked, so that the terminal's mode is put back.
+
+    Whoever handles these signals already, such as a Keyboard, goes on to.
+    """
+    ours = [number for number in _CLOSING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _raise_closed)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _raise_closed(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise WindowClosedError
 
 
 def is_dumb() -> bool:
@@ -57,11 +79,15 @@ def _put(text: str) -> None:
 
 @contextmanager
 def raw_terminal() -> Iterator[None]:
-    """Give keys one by one, without echo, and drop those typed before. Ctrl-C stays Ctrl-C.
+    """Give keys one by one, without echo, and drop those typed before. Ctrl-C stays Ctrl-C; see `closable`.
 
     The terminal is as it was afterwards, whatever happens.
     """
-    fd = sys.stdin.fileno()
+    with closable():
+        yield from _raw(sys.stdin.fileno())
+
+
+def _raw(fd: int) -> Iterator[None]:
     before = termios.tcgetattr(fd)
     try:
         # Enters by TCSAFLUSH, which discards what was typed and not read (termios(3)).
@@ -129,10 +155,13 @@ def _read() -> bytes:
 def ask_line(prompt: str, old: str = "") -> str:
     """Ask for one line of text, to be edited from `old`, and give it without outer spaces.
 
-    `prompt` must be safe to print. Raises EOFError for Ctrl-D, UsageError for bytes that are no text.
+    Where this locale can't write `old`, it stands in brackets and Enter keeps it. `prompt` must be safe to print.
+    Raises EOFError for Ctrl-D, and as `closable` does.
     """
     if not old:
         return _input(prompt)
+    if not _can_edit(old):
+        return _input(f"{prompt}[{display_safe(old)}] ") or old
     import readline  # noqa: PLC0415  only to edit what is there already
 
     readline.set_startup_hook(lambda: readline.insert_text(old))
@@ -142,13 +171,33 @@ def ask_line(prompt: str, old: str = "") -> str:
         readline.set_startup_hook(None)
 
 
+def _can_edit(text: str) -> bool:
+    """Say whether readline can put the text into the line: else it leaves it out without a word."""
+    if text.isascii():
+        return True
+    import locale  # noqa: PLC0415  only for text beyond ASCII
+
+    try:
+        # Not the encoding of stdin: where the locale is C, Python reads UTF-8 all the same (PEP 540) and readline not.
+        text.encode(locale.getencoding())
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _input(prompt: str) -> str:
     if not is_dumb():
         import readline  # noqa: F401, PLC0415  importing it gives input() its arrow keys; a dumb terminal has none
-    try:
-        return input(prompt).strip()
-    except UnicodeDecodeError as error:
-        raise UsageError("That is not UTF-8 text. Nothing was changed.", "Type it anew.") from error
+    while True:
+        try:
+            with closable():
+                text = input(prompt).strip()
+            # In some locales Python lets through, as lone surrogates, the bytes that are no text (PEP 383).
+            text.encode()
+        except UnicodeError:
+            note("That is no text in this terminal's encoding. Type it anew.")
+        else:
+            return text
 
 
 class Keyboard:
@@ -157,14 +206,12 @@ class Keyboard:
     SIGHUP and SIGTERM raise WindowClosedError, but only while an answer is waited for: never in the middle of a change.
     """
 
-    _SIGNALS = (signal.SIGHUP, signal.SIGTERM)
-
     def __init__(self) -> None:
         self._closed = False
         self._waiting = False
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._close) for number in self._SIGNALS}
+        self._before = {number: signal.signal(number, self._close) for number in _CLOSING}
         return self
 
     def __exit__(
@@ -206,7 +253,7 @@ class Keyboard:
     def line(self, prompt: str, old: str = "", quiet: float = 0.0) -> str:
         """Drop the keys of `quiet` seconds, and ask for one line.
 
-        Raises WindowClosedError, also for Ctrl-D, KeyboardInterrupt, and UsageError for bytes that are no text.
+        Raises WindowClosedError, also for Ctrl-D, and KeyboardInterrupt.
         """
         with self._waits():
             with raw_terminal():

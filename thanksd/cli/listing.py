@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
+from thanksd.cli import completing
 from thanksd.cli.output import columns, is_terminal, say, state_of, wants_json
 from thanksd.cli.root import Command
 from thanksd.moments import day_words, from_iso, local, say_span
 
+if TYPE_CHECKING:
+    from thanksd.client import Client
+
+_FIRST_WEEK = "People are gladder of these than senders expect."  # Kumar & Epley 2018, Psychological Science 29(9)
 _STATES = ("owed", "due", "snoozed", "confirmed", "thanked", "waived")
 
 
@@ -19,35 +26,56 @@ _STATES = ("owed", "due", "snoozed", "confirmed", "thanked", "waived")
 @click.pass_context
 def owed(context: click.Context, everything: bool = False, state: str | None = None) -> None:
     """List what is due and owed, soonest first."""
-    result = state_of(context).client.call("owed", everything=everything, state=state or "")
+    client = state_of(context).client
+    result = client.call("owed", everything=everything, state=state or "")
     if wants_json(context, thanks=result["thanks"]):
         return
     from thanksd.cli import table  # noqa: PLC0415  people's table is not needed for JSON
 
     if not is_terminal():
         table.plain(result)
-    elif not result["thanks"]:
-        _nobody(context)
-    else:
+        return
+    table.problems(result, daemon=bool(client.daemon))
+    if result["thanks"]:
         table.sections(result)
+    else:
+        _nobody(context)
+    if not client.daemon:
+        _end_without_daemon(context, client)
+
+
+def _end_without_daemon(context: click.Context, client: Client) -> None:
+    """End as every command does, without saying a second time that no daemon runs."""
+    from thanksd.cli.ending import say_lines  # noqa: PLC0415  on a terminal only
+
+    if sys.stderr.isatty():
+        say_lines(client)
+    state_of(context).quiet_end = True
 
 
 def _nobody(context: click.Context) -> None:
     summary = state_of(context).client.call("summary")
-    if summary["met"]:
-        say("Nobody is waiting for thanks. " + month_words(summary))
+    if summary["is_empty"]:
+        say("No thanks owed yet.")
+        say("Set up: thanksd init    Met somebody: thanksd add    See it work: thanksd demo")
         return
-    say("No thanks owed yet.")
-    say("Set up: thanksd help account    Met somebody: thanksd add    See it work: thanksd demo")
+    month = f" This month: {_counts(summary)}." if summary["met"] else ""
+    say(f"Nobody is waiting for thanks.{month}")
+    if summary["is_first_week"] and summary["thanked"]:
+        say(_FIRST_WEEK)
 
 
 def month_words(summary: dict[str, int]) -> str:
     """Say what this month was like."""
-    return f"This month {summary['met']} met, {summary['thanked']} thanked, {summary['in_time']} in time."
+    return f"This month {_counts(summary)}."
+
+
+def _counts(summary: dict[str, int]) -> str:
+    return f"{summary['met']} met, {summary['thanked']} thanked, {summary['in_time']} in time"
 
 
 @click.command(cls=Command)
-@click.argument("ref", nargs=-1, required=True)
+@click.argument("ref", nargs=-1, required=True, shell_complete=completing.ref)
 @click.option("--letter", is_flag=True, help="The letter, byte for byte.")
 @click.pass_context
 def show(context: click.Context, ref: tuple[str, ...], letter: bool) -> None:
@@ -101,7 +129,7 @@ def _leaves(letter: dict[str, str], now: datetime, zone: str) -> str:
 
 
 @click.command(cls=Command)
-@click.argument("ref", nargs=-1)
+@click.argument("ref", nargs=-1, shell_complete=completing.ref)
 @click.option("--limit", default=1000, show_default=True, help="At most so many events.")
 @click.pass_context
 def log(context: click.Context, ref: tuple[str, ...], limit: int) -> None:

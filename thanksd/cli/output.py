@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from thanksd.addresses import display_safe
+from thanksd.cli.lines import cells, fitted
 from thanksd.cli.root import State
 
 
@@ -27,14 +28,17 @@ def wants_json(context: click.Context, **facts: object) -> bool:
     return True
 
 
-def say(text: str) -> None:
-    """Print one line for people, harmless whatever the data in it."""
-    click.echo(display_safe(text))
+def say(text: str, indent: int | None = None) -> None:
+    """Print one line for people, harmless whatever the data in it.
+
+    On a terminal it is broken at spaces; the other lines begin with `indent` spaces, or where the first one does.
+    """
+    click.echo(fitted(display_safe(text), sys.stdout, indent))
 
 
 def note(text: str) -> None:
-    """Print one line about the data, on stderr."""
-    click.echo(display_safe(text), err=True)
+    """Print one line about the data, on stderr, broken as by `say`."""
+    click.echo(fitted(display_safe(text), sys.stderr), err=True)
 
 
 def notes(result: dict[str, Any]) -> None:
@@ -48,9 +52,9 @@ def heading(text: str) -> None:
     say_styled(text, bold=True)
 
 
-def say_styled(text: str, **style: Any) -> None:  # noqa: ANN401  click.style's arguments
-    """Print one line with colour on a terminal, unless NO_COLOR or a dumb terminal says otherwise."""
-    text = display_safe(text)
+def say_styled(text: str, *, indent: int | None = None, **style: Any) -> None:  # noqa: ANN401  click.style's arguments
+    """Print one line as `say` does, with colour on a terminal unless NO_COLOR or a dumb terminal says otherwise."""
+    text = fitted(display_safe(text), sys.stdout, indent)
     click.echo(click.style(text, **style) if wants_colour() else text)
 
 
@@ -78,14 +82,11 @@ def pad(text: str, width: int) -> str:
 
 
 def _pad_wide(text: str, width: int) -> str:
-    from wcwidth import wcswidth  # noqa: PLC0415  a table of all of Unicode, for names beyond ASCII only
-
-    cells = wcswidth(text)
-    if cells > width:
-        while text and wcswidth(text) > width - 1:
+    if cells(text) > width:
+        while text and cells(text) > width - 1:
             text = text[:-1]
-        text, cells = text + "~", wcswidth(text) + 1
-    return text + " " * (width - cells)
+        text += "~"
+    return text + " " * (width - cells(text))
 
 
 def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> None:
@@ -93,9 +94,10 @@ def columns(rows: Sequence[Sequence[str]], gap: str = "  ") -> None:
     if not is_terminal():
         tabbed(rows)
         return
-    widths = [max((_cells(row[index]) for row in rows), default=0) for index in range(len(rows[0]))] if rows else []
+    widths = [max(cells(display_safe(cell)) for cell in column) for column in zip(*rows, strict=True)]
+    last = sum(widths[:-1]) + len(gap) * len(widths[:-1])
     for row in rows:
-        say(gap.join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        say(gap.join(pad(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip(), last)
 
 
 def tabbed(rows: Sequence[Sequence[str]]) -> None:
@@ -103,11 +105,3 @@ def tabbed(rows: Sequence[Sequence[str]]) -> None:
     text = "".join("\t".join(map(display_safe, row)) + "\n" for row in rows)
     if text:
         click.echo(text, nl=False)
-
-
-def _cells(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    from wcwidth import wcswidth  # noqa: PLC0415  as in _pad_wide
-
-    return max(wcswidth(display_safe(text)), 0)

@@ -33,10 +33,19 @@ COMMANDS = {
     "people": ("people", "Whom you know here."),
     "templates": ("templates", "The notes' templates, and your own."),
     "log": ("listing", "What happened, with times."),
+    "pause": ("pausing", "No popups until a day: a holiday, a busy week."),
+    "resume": ("pausing", "End a pause."),
+    "init": ("init", "Set thanksd up: your name, your mail account, your desktop."),
+    "doctor": ("doctor", "Look at everything, and say what to mend."),
     "run": ("daemon", "The daemon, in the foreground."),
     "service": ("service", "The daemon as a systemd user service."),
     "config": ("config", "The settings."),
     "credentials": ("credentials", "The mail account's password."),
+    "backup": ("ledgers", "Keep a copy of the ledger."),
+    "restore": ("ledgers", "Put a kept copy in the ledger's place."),
+    "export": ("ledgers", "Write everything into one file that any thanksd can read."),
+    "import": ("ledgers", "Add what another ledger exported."),
+    "adopt": ("ledgers", "Take over a ledger that another machine used."),
     "demo": ("demo", "See it work, in a throw-away ledger."),
     "help": ("topics", "More about one topic."),
 }
@@ -131,7 +140,8 @@ class Root(Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"thanksd.cli.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        # A function can't be called by a word of Python's own.
+        command: click.Command = getattr(module, "import_" if cmd_name == "import" else cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  as above
@@ -244,19 +254,19 @@ def _complain(error: ThanksdError, state: State, cause: BaseException | None = N
         import traceback  # noqa: PLC0415  only for --debug
 
         traceback.print_exception(cause or error)
-    from thanksd.addresses import display_safe  # noqa: PLC0415  messages may hold what somebody typed or sent
+    from thanksd.cli.output import note  # noqa: PLC0415  it imports this module
 
     for line in (error.message, error.hint):
         if line:
-            click.echo(display_safe(line), err=True)
+            note(line)
     return error.exit_code
 
 
 def _usage(error: click.UsageError) -> int:
-    from thanksd.addresses import display_safe  # noqa: PLC0415  as above
+    from thanksd.cli.output import note  # noqa: PLC0415  as above
 
     hint = f"See: {error.ctx.command_path} --help" if error.ctx is not None else "See: thanksd --help"
     lines = error.format_message().split("\n")
     for line in lines if len(lines) > 1 else [*lines, hint]:
-        click.echo(display_safe(line), err=True)
+        note(line)
     return error.exit_code

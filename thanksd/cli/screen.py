@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-from thanksd.addresses import display_safe
+from thanksd.cli.lines import cells
+from thanksd.cli.page import Line, Page, field, hung, plain, ruled, said, wrap
 from thanksd.etiquette import GAP
 from thanksd.moments import from_iso, local, say_dated, say_left, say_short, say_span
 
-_LABEL = 9  # cells of a label such as "Subject  "
 _LEAST = 3  # lines of a letter that are shown in the lowest window
 _KEYS = (
-    ("s send", "e edit", "d detail", "a another wording", "l later"),
+    ("e edit", "d detail", "a another wording", "l later"),
     ("w not needed", "t thanked otherwise", "n next", "u undo", "q quit", "? help"),
 )
+# Keys that are read as such also where a line is asked for.
+_KEYS_AT_QUESTION = ("l later", "w not needed", "t thanked otherwise", "n next", "u undo")
 _HELP = (
-    "s  the letter goes to them, exactly as shown, after the time under Leaves",
+    "s  the letter goes to them, exactly as shown; how and when stands under Findings",
     "e  change subject and text in your editor",
     "d  say better what you remember; the letter is written anew from it",
     "a  the letter in other words, and back",
@@ -31,21 +33,6 @@ _HELP = (
     "q  quit; what was sent is sent, what was not waits",
     "space  more of a long letter",
 )
-
-
-class Line(NamedTuple):
-    """One line, and the colour that repeats what its words say; "" for none."""
-
-    text: str
-    colour: str = ""
-
-
-class Page(NamedTuple):
-    """A screen's lines. `left` of the letter's lines are below it; a space leads to `next_offset`."""
-
-    lines: list[Line]
-    left: int = 0
-    next_offset: int = 0
 
 
 @dataclass(frozen=True)
@@ -67,61 +54,6 @@ class Sheet:
     offset: int = 0
 
 
-# --- text into lines ---
-
-
-def cells(text: str) -> int:
-    """Count the cells that a terminal gives to safe text; wide characters take two."""
-    if text.isascii():
-        return len(text)
-    from wcwidth import wcswidth  # noqa: PLC0415  a table of all of Unicode, for text beyond ASCII only
-
-    return max(wcswidth(text), 0)
-
-
-def wrap(text: str, width: int) -> list[str]:
-    """Break one line of text at spaces, or within a word that has none; spaces inside a line stay as they are."""
-    text, lines = display_safe(text), []
-    while len(text) > 4 * width or cells(text) > width:  # the first saves measuring all of a long text each time
-        fits = _fitting(text, width)
-        space = text.rfind(" ", 0, fits + 1)
-        end = space if space > 0 and text[:space].strip() else fits
-        lines.append(text[:end].rstrip())
-        text = text[end:].lstrip(" ")
-    return [*lines, text]
-
-
-def _fitting(text: str, width: int) -> int:
-    """Give how many characters fit into `width` cells, at least one."""
-    fits = min(len(text), width)
-    while fits > 1 and cells(text[:fits]) > width:
-        fits -= 1
-    return fits
-
-
-def _hung(head: str, text: str, width: int) -> list[str]:
-    """Write `text` after `head`, its other lines under its first one."""
-    indent = min(len(head), width // 2)
-    return [(head if number == 0 else " " * indent) + line for number, line in enumerate(wrap(text, width - len(head)))]
-
-
-def _field(label: str, text: str, width: int) -> list[str]:
-    return _hung(label.ljust(_LABEL), text, width)
-
-
-def _ruled(words: str, width: int) -> Line:
-    text = f"-- {words} " if words else ""
-    return Line(text + "-" * max(width - cells(text), 0))
-
-
-def _plain(lines: Sequence[str]) -> list[Line]:
-    return [Line(line) for line in lines]
-
-
-def _said(texts: Sequence[str], width: int) -> list[Line]:
-    return _plain([line for text in texts for line in wrap(text, width)])
-
-
 # --- the parts of a screen ---
 
 
@@ -132,7 +64,7 @@ def _head(sheet: Sheet) -> list[Line]:
     left = f"Thanks {sheet.thanks['id']}, {number} of {count}{due}"
     right = _best_by(sheet)
     room = width - len(left) - len(right)
-    return _plain([left + " " * room + right] if room > 1 else [left, *wrap(right, width)])
+    return plain([left + " " * room + right] if room > 1 else [left, *wrap(right, width)])
 
 
 def _best_by(sheet: Sheet) -> str:
@@ -144,11 +76,11 @@ def _best_by(sheet: Sheet) -> str:
 
 def _fields(sheet: Sheet) -> list[Line]:
     width, prepared = sheet.size[0], sheet.prepared
-    lines = [*_field("To", _recipient(sheet), width), *_sender(prepared, width)]
-    lines += _field("Subject", prepared["subject"], width)
-    known = _field("You know", _known(sheet), width)
+    lines = [*field("To", _recipient(sheet), width), *_sender(prepared, width)]
+    lines += field("Subject", prepared["subject"], width)
+    known = field("You know", _known(sheet), width)
     # A page of notes must not push the letter out of the window.
-    return _plain(lines + known[:2] + (["         ..."] if len(known) > 2 else []))  # noqa: PLR2004  two lines of it
+    return plain(lines + known[:2] + (["         ..."] if len(known) > 2 else []))  # noqa: PLR2004  two lines of it
 
 
 def _sender(prepared: dict[str, Any], width: int) -> list[str]:
@@ -156,10 +88,10 @@ def _sender(prepared: dict[str, Any], width: int) -> list[str]:
     sender = prepared["from"] or "(your own address is not set)"
     if prepared["transport"] != "maildir":
         by = f"by {prepared['by']}" if prepared["by"] else "no mail account is set up"
-        return _field("From", f"{sender}, {by}", width)
+        return field("From", f"{sender}, {by}", width)
     folder = f"Save in {prepared['by']} (nobody is mailed)"
-    joined = _field("From", f"{sender}. {folder}", width)
-    return joined if len(joined) == 1 else [*_field("From", sender, width), *wrap(folder, width)]
+    joined = field("From", f"{sender}. {folder}", width)
+    return joined if len(joined) == 1 else [*field("From", sender, width), *wrap(folder, width)]
 
 
 def _recipient(sheet: Sheet) -> str:
@@ -197,13 +129,13 @@ def _findings(sheet: Sheet) -> list[Line]:
     for one in prepared["findings"]:
         colour = {"block": "red", "warn": "yellow"}.get(one["severity"], "")
         lines += [
-            Line(part, colour) for part in _hung(f"{one['severity']}  ", f"{one['code']}: {one['message']}", width)
+            Line(part, colour) for part in hung(f"{one['severity']}  ", f"{one['code']}: {one['message']}", width)
         ]
         if one["severity"] == "block":
             lines = _with_keys(lines, width)
     count = str(len(prepared["findings"])) if prepared["findings"] else "none"
     sha256 = f" sha256 {prepared['sha256'][:8]}" if prepared["sha256"] else ""
-    return [*lines, *_said([f"Findings {count}. {len(prepared['body'].split())} words.{sha256}"], width)]
+    return [*lines, *said([f"Findings {count}. {len(prepared['body'].split())} words.{sha256}"], width)]
 
 
 def _with_keys(lines: list[Line], width: int) -> list[Line]:
@@ -215,17 +147,28 @@ def _with_keys(lines: list[Line], width: int) -> list[Line]:
 
 
 def _leaves(sheet: Sheet) -> list[Line]:
-    hold = sheet.prepared["hold"]
+    hold, place = sheet.prepared["hold"], sheet.prepared["place"]
+    if place:
+        texts = [f"It opens in {place}; what you send there can't be taken back here."]
+        texts += ["It is too long for a link: you will paste its text there."] if sheet.prepared["paste"] else []
+        return said(texts, sheet.size[0])
     if not hold:
-        return _plain(_field("Leaves", "at once after s; it can't be taken back then", sheet.size[0]))
+        return plain(field("Leaves", "at once after s; it can't be taken back then", sheet.size[0]))
     day, _, clock = say_short(from_iso(sheet.prepared["leaves"]), from_iso(sheet.now), sheet.zone).rpartition(" ")
     text = f"{say_span(timedelta(seconds=hold))} after s, {day} about {clock}; u takes it back until then"
-    return _plain(_field("Leaves", text, sheet.size[0]))
+    return plain(field("Leaves", text, sheet.size[0]))
 
 
-def _keys(width: int) -> list[Line]:
+def _keys(sheet: Sheet) -> list[Line]:
+    place = sheet.prepared["place"].removeprefix("your ")
+    send = f"s open in {place}" if place else "s send"
+    return _key_lines([(send, *_KEYS[0]), _KEYS[1]], sheet.size[0])
+
+
+def _key_lines(groups: Sequence[Sequence[str]], width: int) -> list[Line]:
+    """Give keys with what they do, each group on lines of its own."""
     lines = []
-    for group in _KEYS:
+    for group in groups:
         line = ""
         for key in group:
             if line and cells(line) + 3 + len(key) > width:
@@ -233,7 +176,7 @@ def _keys(width: int) -> list[Line]:
                 line = ""
             line += f"   {key}" if line else f" {key}"
         lines.append(line)
-    return _plain(lines)
+    return plain(lines)
 
 
 # --- whole screens ---
@@ -243,19 +186,19 @@ def letter(sheet: Sheet) -> Page:
     """Draw a letter with its findings and the keys: as much of it as the window has room for."""
     width, height = sheet.size
     body = [line for text in sheet.prepared["body"].split("\n") for line in wrap(text, width)]
-    above = [*_said(sheet.top, width), *_head(sheet)]
-    fields = [*_fields(sheet), _ruled("", width)]
-    under, keys = [*_findings(sheet), *_leaves(sheet)], [*_keys(width), *_said(sheet.below, width)]
+    above = [*said(sheet.top, width), *_head(sheet)]
+    fields = [*_fields(sheet), ruled("", width)]
+    under, keys = [*_findings(sheet), *_leaves(sheet)], [*_keys(sheet), *said(sheet.below, width)]
     # The lower rule, and the line of the prompt.
     room = height - len(above) - len(fields) - len(under) - len(keys) - 2
     if not height or len(body) <= room - 2:
-        return Page([*above, _ruled("", width), *fields, *_plain(body), _ruled("", width), *under, Line(""), *keys])
+        return Page([*above, ruled("", width), *fields, *plain(body), ruled("", width), *under, Line(""), *keys])
     room = max(room, _LEAST)
-    shown = _plain(body[sheet.offset : sheet.offset + room])
+    shown = plain(body[sheet.offset : sheet.offset + room])
     left = max(len(body) - sheet.offset - room, 0)
-    said = more_words(left) if left else "the end; space: from the top" if sheet.offset else ""
+    rest = more_words(left) if left else "the end; space: from the top" if sheet.offset else ""
     return Page(
-        [*above, *fields, *shown, _ruled(said, width), *under, *keys],
+        [*above, *fields, *shown, ruled(rest, width), *under, *keys],
         left,
         min(sheet.offset + room, len(body) - room) if left else 0,
     )
@@ -267,10 +210,11 @@ def more_words(left: int) -> str:
 
 
 def question(sheet: Sheet, texts: Sequence[str]) -> Page:
-    """Draw a thanks with one question in place of the letter and the keys."""
+    """Draw a thanks with one question in place of the letter; a line that is one key is that key."""
     width = sheet.size[0]
-    above = [*_said(sheet.top, width), *_head(sheet), _ruled("", width), *_fields(sheet), _ruled("", width)]
-    return Page([*above, *_said(sheet.below, width), *_said(texts, width)])
+    above = [*said(sheet.top, width), *_head(sheet), ruled("", width), *_fields(sheet), ruled("", width)]
+    keys = _key_lines([("Or with Enter:", *_KEYS_AT_QUESTION)], width)
+    return Page([*above, *said(sheet.below, width), *said(texts, width), Line(""), *keys])
 
 
 def lead(prepared: dict[str, Any]) -> str:
@@ -284,15 +228,15 @@ def lead(prepared: dict[str, Any]) -> str:
 def trouble(sheet: Sheet, texts: Sequence[str]) -> Page:
     """Draw a thanks whose letter can't be shown, and why."""
     width = sheet.size[0]
-    person = _said([f"{sheet.thanks['person']['name']}, {_known(sheet)}"], width)
-    keys = _plain([" n next   u undo   q quit"])
-    return Page([*_said(sheet.top, width), *_head(sheet), *person, Line(""), *_said(texts, width), Line(""), *keys])
+    person = said([f"{sheet.thanks['person']['name']}, {_known(sheet)}"], width)
+    keys = plain([" n next   u undo   q quit"])
+    return Page([*said(sheet.top, width), *_head(sheet), *person, Line(""), *said(texts, width), Line(""), *keys])
 
 
 def help_page(width: int) -> Page:
     """Draw what the keys do."""
-    lines = [line for text in _HELP for line in _hung(text[:3], text[3:], width)]
-    return Page([*_plain(lines), Line(""), Line("Any key: back to the letter.")])
+    lines = [line for text in _HELP for line in hung(text[:3], text[3:], width)]
+    return Page([*plain(lines), Line(""), Line("Any key: back to the letter.")])
 
 
 def text_of(page: Page, style: Callable[[str, str], str], *, clear: bool) -> str:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+import click
+
+from thanksd.cli.ending import NOBODY
 from thanksd.cli.output import heading, pad, say, tabbed
 from thanksd.moments import from_iso, say_dated, say_day, say_left, say_short, say_span
 
@@ -23,9 +26,26 @@ def plain(result: dict[str, Any]) -> None:
     tabbed(rows)
 
 
+def problems(result: dict[str, Any], *, daemon: bool) -> None:
+    """Print what the list's reader should know first, one line each: no daemon, no password, a pause."""
+    if not daemon:
+        click.echo(NOBODY)
+    reasons = [one["letter"]["reason"] for one in result["thanks"] if _letter(one) in _ON_ITS_WAY]
+    waiting = [one for one in reasons if one in ("credentials", "password")]
+    if waiting:
+        letters = "1 letter waits" if len(waiting) == 1 else f"{len(waiting)} letters wait"
+        refused = (
+            f"{result['account']} refused the password" if "credentials" in waiting else "No password could be read"
+        )
+        say(f"{refused}. {letters}: thanksd credentials {'set' if 'credentials' in waiting else 'test'}")
+    if result["paused_until"]:
+        say(f"Paused until {say_dated(from_iso(result['paused_until']), from_iso(result['now']), result['zone'])}")
+
+
 def sections(result: dict[str, Any]) -> None:
     """Print what is due, held, on its way, and later, with the next commands."""
-    now, zone, found = from_iso(result["now"]), result["zone"], result["thanks"]
+    now, zone, practices = from_iso(result["now"]), result["zone"], set(result["practices"])
+    found = [_practice(one) if one["id"] in practices else one for one in result["thanks"]]
     due = sorted((one for one in found if one["state"] == "due"), key=lambda one: str(one["due_by"]))
     later = [one for one in found if one["state"] in ("owed", "snoozed")]
     letters = [one for one in found if one["state"] == "confirmed"]
@@ -40,8 +60,15 @@ def sections(result: dict[str, Any]) -> None:
     _section("LATER", later, now, lambda one: _later(one, now, zone))
     _section("CLOSED", closed, now, lambda one: str(one["state"]))
     say("")
-    review = f"{len(due)} to thank now: thanksd review      " if due else ""
+    count = sum(one["id"] not in practices for one in due)
+    words = f"{count} to thank now" if count else "To try it"
+    review = f"{words}: thanksd review      " if due else ""
     say(f"{review}Met somebody: thanksd add")
+
+
+def _practice(one: _Thanks) -> _Thanks:
+    """Mark a practice letter: its column says so instead of a kind."""
+    return {**one, "meeting": {**one["meeting"], "kind": "practice"}}
 
 
 def _section(title: str, rows: list[_Thanks], now: datetime, status: Callable[[_Thanks], str]) -> None:

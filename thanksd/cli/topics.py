@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterator
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, get_completion_class
 
 from thanksd import __version__, topics
 from thanksd.cli.output import say, wants_json
@@ -31,7 +31,7 @@ def help(context: click.Context, topic: str | None) -> None:  # noqa: A001  the 
     if topic is None:
         _list(context)
     elif topic == _MAN:
-        click.echo(_man_page(context), nl=False)
+        click.echo(man_page(context), nl=False)
     elif topic in topics.TOPICS:
         _tell(context, topic)
     elif topic in COMMANDS:
@@ -62,7 +62,18 @@ def _tell(context: click.Context, topic: str) -> None:
         say(line)
 
 
-def _man_page(context: click.Context) -> str:
+def completion(shell: str) -> str:
+    """Give the script that completes our commands in "bash", "zsh" or "fish"."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise NotFoundError(f"There is no completion for {shell!r}.", "See: thanksd help completion")
+    script = kind(app, {}, "thanksd", "_THANKSD_COMPLETE")
+    # Its source() would look for the shell's own version first, and complain where it is not installed.
+    return script.source_template % script.source_vars()
+
+
+def man_page(context: click.Context) -> str:
+    """Give the manual as a man page, in roff."""
     commands = [one for name in COMMANDS for one in _with_subcommands(_command(context, name), f"thanksd {name}")]
     shared = [_option(one) for one in _command(context, "help").params if one.name in _EVERYWHERE]
     return topics.man_page(__version__, (app.help or "").rstrip("."), commands, shared)
@@ -82,7 +93,8 @@ def _with_subcommands(command: click.Command, words: str) -> Iterator[topics.Com
     yield topics.Command(" ".join([words, *arguments]), inspect.cleandoc(command.help or ""), own)
     if isinstance(command, Group):
         for name, below in command.commands.items():
-            yield from _with_subcommands(below, f"{words} {name}")
+            if not below.hidden:
+                yield from _with_subcommands(below, f"{words} {name}")
 
 
 def _option(parameter: click.Parameter) -> topics.Option:

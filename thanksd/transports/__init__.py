@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeAlias
 
 from thanksd import config
 from thanksd.errors import ConfigError
+from thanksd.transports.handoff import is_handed_off, place
 
 # Why an outcome is what it is, beside CREDENTIALS and PASSWORD of states; empty where the reply says it all.
 GREYLISTED = "greylisted"  # the server asked to be tried again in some minutes
@@ -63,9 +64,15 @@ def deliver(
     """Try once to deliver a letter by the transport that the config names.
 
     `username_default` (me.email) logs in where the config has no username. Raises ConfigError, before anything left,
-    where the config can't work; and whatever `on_dot` raises, with nothing delivered.
+    where the config can't work, or hands letters to the person's own mail program; and whatever `on_dot` raises, with
+    nothing delivered.
     """
     _refuse_none(transport)
+    if is_handed_off(transport):
+        raise ConfigError(
+            f"Not sent: letters open in {place(transport)} now, and this one was confirmed before. Nothing is lost.",
+            "Take it back, then send it anew: thanksd undo",
+        )
     return _REGISTRY[transport.kind](transport, username_default, secret, envelope, on_dot)
 
 
@@ -76,19 +83,24 @@ def check(transport: config.Transport) -> None:
         from thanksd.transports.smtp import check_account  # noqa: PLC0415  as in _smtp
 
         check_account(transport.smtp)
-    else:
+    elif transport.kind == "maildir":
         from thanksd.transports.maildir import folder_of  # noqa: PLC0415  as in _smtp
 
         folder_of(transport.maildir)
 
 
 def _refuse_none(transport: config.Transport) -> None:
-    if transport.kind not in _REGISTRY:
-        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd help account")
+    if transport.kind not in _REGISTRY and not is_handed_off(transport):
+        raise ConfigError("Not sent: no mail account is set up.", "Set one up: thanksd init")
 
 
 def describe(transport: config.Transport) -> str:
-    """Say in a few words where letters go: the server's name, or the folder's path; empty where nothing is set up."""
+    """Say in a few words where letters go: the server's name, the folder's path, "your mail program".
+
+    Empty where nothing is set up.
+    """
+    if is_handed_off(transport):
+        return place(transport)
     return {"smtp": transport.smtp.host, "maildir": transport.maildir.path}.get(transport.kind, "")
 
 

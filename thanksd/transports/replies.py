@@ -8,7 +8,7 @@ import socket
 import ssl
 
 from thanksd.credentials import CredentialsError
-from thanksd.states import ACCEPTED, CREDENTIALS, NOT_NOW, PASSWORD, REJECTED, UNKNOWN
+from thanksd.states import ACCEPTED, ADDRESS, CREDENTIALS, NOT_NOW, PASSWORD, REJECTED, UNKNOWN
 from thanksd.transports import (
     BUSY,
     DROPPED,
@@ -30,6 +30,8 @@ _LOGIN_CODES = (432, 530, 534, 535, 538)
 _NO_BASIC_AUTH = re.compile(r"(?<![\d.])5\.7\.30(?!\d)")
 # RFC 3463: X.4.Z is about the network, so the server does not know either what became of the letter.
 _NETWORK_STATUS = re.compile(r"(?<![\d.])4\.4\.\d{1,3}(?!\d)")
+# RFC 3463 3.2, RFC 7505: no such mailbox, no such domain, no address at all, moved away, a domain that takes no mail.
+_NO_SUCH_ADDRESS = re.compile(r"5\d\d 5\.1\.(?:1|2|3|6|10)(?![\d.])")
 
 
 class StopError(Exception):
@@ -55,6 +57,12 @@ def said_no(code: int, words: str, reason_of_5xx: str) -> Outcome:
     if code in _LATER:
         return Outcome(NOT_NOW, words, code, GREYLISTED if re.search("(?i)gr[ae]y", words) else BUSY)
     return Outcome(NOT_NOW, words, None, GARBLED)
+
+
+def of_recipient(outcome: Outcome) -> Outcome:
+    """Judge a reply to RCPT further: a server that knows no such address says something of it, not of the letter."""
+    is_unknown = outcome.kind == REJECTED and _NO_SUCH_ADDRESS.match(outcome.reply)
+    return outcome._replace(reason=ADDRESS) if is_unknown else outcome
 
 
 def _with_advice(code: int, words: str) -> str:

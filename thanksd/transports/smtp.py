@@ -37,6 +37,7 @@ from thanksd.transports.replies import (
     YES,
     StopError,
     after_dot,
+    of_recipient,
     said_no,
     stopped,
     words_of,
@@ -276,10 +277,12 @@ def _without(text: bytes, hidden: list[str]) -> bytes:
 def _hand_over(session: _Session, envelope: Envelope) -> None:
     """Say who writes to whom, and send the body, but not the dot that ends it."""
     session.limit("command")
-    for command in (f"MAIL FROM:<{envelope.sender}>", f"RCPT TO:<{envelope.recipient}>"):
-        code, text = session.docmd(command)
-        if code not in YES:
-            raise StopError(said_no(code, words_of(code, text), ""))
+    code, text = session.docmd(f"MAIL FROM:<{envelope.sender}>")
+    if code not in YES:
+        raise StopError(said_no(code, words_of(code, text), ""))
+    code, text = session.docmd(f"RCPT TO:<{envelope.recipient}>")
+    if code not in YES:
+        raise StopError(of_recipient(said_no(code, words_of(code, text), "")))
     session.limit("data")
     code, text = session.docmd("DATA")
     if code != SEND_BODY:

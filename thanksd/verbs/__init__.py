@@ -15,6 +15,7 @@ from thanksd.verbs.context import Context
 # templates must not make `owed` pay for them.
 TABLE = {
     "add": "adding",
+    "add_many": "batch",
     "edit": "editing",
     "owed": "listing",
     "show": "listing",
@@ -30,28 +31,45 @@ TABLE = {
     "waive": "closing",
     "done": "closing",
     "undo": "closing",
+    "practice": "practice",
+    "practice_steps": "practice",
     "draft": "writing",
     "prepare": "writing",
     "reviewing": "writing",
     "confirm": "confirming",
     "resolve": "sending",
+    "bounced": "bouncing",
     "leave_now": "sending",
     "dispatch": "sending",
     "recover": "sending",
     "release": "sending",
     "next_moment": "nudging",
     "due_nudges": "nudging",
-    "nudges_shown": "nudging",
-    "nudges_failed": "nudging",
-    "nudges_closed": "nudging",
-    "answer": "nudging",
-    "show_again": "nudging",
-    "answered_popups": "nudging",
+    "nudges_shown": "receipts",
+    "nudges_failed": "receipts",
+    "nudges_closed": "receipts",
+    "show_again": "receipts",
+    "answered_popups": "receipts",
+    "answer": "answering",
+    "pause": "pausing",
+    "resume": "pausing",
+    "whose": "moving",
+    "adopt": "moving",
+    "export": "exporting",
+    "take_in": "importing",
 }
 
-# What the socket offers. The others are the daemon's own.
-PUBLIC = frozenset(TABLE) - {"dispatch", "recover", "next_moment", "nudges_failed", "nudges_closed", "show_again",
-                             "answer", "answered_popups"}  # fmt: skip
+# What changes nothing that a daemon would have to look at.
+LOOKING = frozenset({"owed", "show", "outbox", "log", "people", "person", "summary", "letter_text", "whose", "export"})
+
+# The daemon's own, and what a command does in its own process: they are not offered on the socket.
+_INNER = frozenset(
+    {
+        *("dispatch", "recover", "next_moment", "nudges_failed", "nudges_closed", "show_again"),
+        *("answer", "answered_popups", "whose", "add_many", "adopt", "export", "take_in"),
+    }
+)
+PUBLIC = frozenset(TABLE) - _INNER
 
 
 def call(name: str, context: Context, params: dict[str, Any]) -> dict[str, Any]:

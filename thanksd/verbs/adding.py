@@ -54,10 +54,12 @@ def add(
     template: str = "",
     again: bool = False,
     last_kind: bool = False,
+    other_details: Sequence[Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Store a meeting and the thanks owed to each person of it, in one transaction.
 
-    Gives {"thanks": [...], "notes": [sentences for stderr]}. Raises UsageError for what can't be understood, and
+    `other_details` are what stood out of each of `others`, in their order; without them all share `details`. Gives
+    {"thanks": [...], "notes": [sentences for stderr]}. Raises UsageError for what can't be understood, and
     NotFoundError with code "duplicate" where the same meeting stands there already and `again` is not given.
     """
     now = context.now
@@ -66,10 +68,14 @@ def add(
     given = read_facts(context, now, kind=kind, tz=tz, lang=lang, seniority=seniority, place=place, about=about,
                        details=details, promises=promises, template=template)  # fmt: skip
     at = read_when(context, now, when, given.tz)
+    own = [
+        given.details,
+        *([given.details] * len(others) if other_details is None else map(read_details, other_details)),
+    ]
     with context.store.write() as connection:
         if not kind:
             given = given._replace(kind=(queries.last_kind(connection) if last_kind else None) or "general")
-        numbers, notes = _store(connection, context, now, people, introducer, given, at, after, again=again)
+        numbers, notes = _store(connection, context, now, people, own, introducer, given, at, after, again=again)
         found = queries.thanks_by_id(connection, numbers, now)
     return {"thanks": found, "notes": notes, "zone": context.zone}
 
@@ -103,10 +109,15 @@ def read_facts(
         seniority=policy.known_seniority(seniority) if seniority else "",
         place=clean_text(place, "--place", 200),
         about=clean_text(about, "--about", TEXT_LIMIT),
-        details=[text for text in (clean_text(one, "--detail", TEXT_LIMIT) for one in details) if text],
+        details=read_details(details),
         promises=[read_promise(one, now, context.zone) for one in promises if one.strip()],
         template=template,
     )
+
+
+def read_details(texts: Sequence[str]) -> list[str]:
+    """Check what stood out; empty ones are left out. Raises UsageError."""
+    return [text for text in (clean_text(one, "--detail", TEXT_LIMIT) for one in texts) if text]
 
 
 def read_promise(text: str, now: datetime, zone: str) -> tuple[str, datetime | None]:
@@ -135,7 +146,10 @@ def times_of(context: Context, kind: str) -> policy.Rule:
 def first_moments(
     context: Context, now: datetime, kind: str, at: datetime, after: str
 ) -> tuple[datetime, datetime, datetime, bool]:
-    """Give nudge_at, due_by, popup_at (UTC), and whether the user named the moment outright."""
+    """Give nudge_at, due_by, popup_at (UTC), and whether the user named the moment outright.
+
+    A pause that runs moves best-by along, as who stores it must see to: `timing.due_in_pause`.
+    """
     nudge_at, due_by = timing.schedule(times_of(context, kind), at, context.zone)
     if after:
         nudge_at = when.parse_delay(after, now, context.zone, base=max(at, now))
@@ -155,6 +169,7 @@ def _store(
     context: Context,
     now: datetime,
     people: list[Who],
+    details: list[list[str]],
     introducer: Who | None,
     given: Given,
     at: datetime,
@@ -172,11 +187,15 @@ def _store(
         for person in met:
             _refuse_same(connection, person.id, person.name, given.kind, day, "today" if day == today else f"on {day}")
     nudge_at, due_by, popup_at, outright = first_moments(context, now, given.kind, at, after)
+    due_by = timing.due_in_pause(due_by, at, now, queries.paused_until(connection, now))
     meeting = ledger.add_meeting(connection, Encounter(given.kind, at, tz, day, given.place, given.about))
-    owing = Owing(nudge_at, due_by, popup_at, outright, given.details, given.promises, given.template or None,
+    owing = Owing(nudge_at, due_by, popup_at, outright, [], given.promises, given.template or None,
                   via.id if via else None)  # fmt: skip
+    # Somebody named twice was met once; what was said first of them counts.
+    own = {person.id: texts for person, texts in reversed(list(zip(met, details, strict=True)))}
     numbers = [
-        ledger.owe(connection, now, person.id, meeting, owing) for person in {one.id: one for one in met}.values()
+        ledger.owe(connection, now, number, meeting, owing._replace(details=own[number]))
+        for number in dict.fromkeys(person.id for person in met)
     ]
     notes = [person.note for person in met if person.note]
     if via:

@@ -12,7 +12,7 @@ from thanksd import journal, outbox, queries, states, transports
 from thanksd.errors import ConfigError, DataError, NotFoundError
 from thanksd.models import Draft, Person, Thanks
 from thanksd.moments import to_iso
-from thanksd.verbs import writing
+from thanksd.verbs import handing, writing
 from thanksd.verbs.context import Context
 
 _NEVER_OVERRIDDEN = frozenset({"headers"})
@@ -28,8 +28,10 @@ def confirm(
 ) -> dict[str, Any]:
     """Put exactly the letters that were shown into the outbox, all of them or none.
 
-    `letters` is [{"thanks": number, "sha256": what was shown}]. Raises ConfigError without a transport, NotFoundError
-    (not confirmed) where the draft, the address or the leaving time changed, DataError naming the blocks.
+    `letters` is [{"thanks": number, "sha256": what was shown}]. Where letters are handed to the person's own mail
+    program they are held from the start, and "handed" of the result is what opens them. Raises ConfigError without a
+    transport, NotFoundError (not confirmed) where the draft, the address or the leaving time changed, DataError naming
+    the blocks.
     """
     now = context.now
     _refuse_without_account(context)
@@ -39,8 +41,10 @@ def confirm(
         for letter, codes in zip(letters, notes, strict=True):
             _confirm_one(connection, context, now, letter, leaving.at, codes)
         numbers = [letter["thanks"] for letter in letters]
+        handed = handing.hand_over(connection, context, now, numbers)
         found = queries.thanks_by_id(connection, numbers, now)
-    return {"thanks": found, "zone": context.zone, "now": to_iso(now), "transport": context.config.transport.kind}
+    kind = context.config.transport.kind
+    return {"thanks": found, "zone": context.zone, "now": to_iso(now), "transport": kind, "handed": handed}
 
 
 def _refuse_without_account(context: Context) -> None:

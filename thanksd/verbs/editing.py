@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select, update
 
-from thanksd import journal, ledger, queries, states
+from thanksd import journal, ledger, names, queries, states, timing
 from thanksd.addresses import check_address
 from thanksd.errors import UsageError
-from thanksd.models import Meeting, Person, Thanks
+from thanksd.models import Letter, Meeting, Person, Thanks
 from thanksd.rows import AnyRow
 from thanksd.verbs.adding import Given, first_moments, read_facts, read_when
 from thanksd.verbs.context import Context
@@ -50,8 +50,11 @@ def edit(
     with context.store.write() as connection:
         number = queries.find_ref(connection, ref)
         row = ledger.get(connection, number)
+        if email:
+            _refuse_sent(row)
+            change_address(connection, row.person_id, check_address(email))
         _refuse_confirmed(connection, row)
-        person = {"name": parse_who(name).name if name else "", "email": check_address(email) if email else "",
+        person = {"name": parse_who(name).name if name else "",
                   "lang": given.lang, "tz": given.tz, "seniority": given.seniority}  # fmt: skip
         ledger.change_person(connection, row.person_id, **{key: value for key, value in person.items() if value})
         _change_meeting(connection, context, now, row, given, when, after)
@@ -60,6 +63,36 @@ def edit(
         journal.record(connection, now, number, "edited")
         found = queries.thanks_by_id(connection, [number, *added], now)
     return {"thanks": found, "notes": [], "zone": context.zone}
+
+
+def change_address(connection: Connection, person: int, email: str) -> None:
+    """Give a person another address (a checked one), or the same again; what was known against it is forgotten.
+
+    Raises UsageError while a letter to the old one may still leave or is held: it would go where nobody expects it.
+    """
+    query = (
+        select(Letter.thanks_id, Letter.to, Letter.state, Person.name)
+        .join_from(Letter, Thanks, Letter.thanks_id == Thanks.id)
+        .join(Person, Thanks.person_id == Person.id)
+        .where(Letter.settled_at.is_(None), Thanks.person_id == person)
+    )
+    letter = connection.execute(query.order_by(Letter.id).limit(1)).one_or_none()
+    if letter is not None:
+        held = f"Say what became of it first: thanksd resolve {letter.thanks_id}"
+        raise UsageError(
+            f"{names.first(letter.name)}'s letter is confirmed to {letter.to}. Nothing was changed.",
+            held if letter.state == states.HELD else f"Take it back first: thanksd undo {letter.thanks_id}",
+        )
+    ledger.change_person(connection, person, email=email)
+    ledger.clear_address(connection, email)
+
+
+def _refuse_sent(row: AnyRow) -> None:
+    if row.state == states.THANKED and row.how == "letter":
+        raise UsageError(
+            f"The letter of thanks {row.id} was sent. Nothing was changed.",
+            f"Did it come back? thanksd resolve {row.id} --bounced --email NEW",
+        )
 
 
 def _refuse_confirmed(connection: Connection, row: AnyRow) -> None:
@@ -85,6 +118,7 @@ def _change_meeting(
     connection.execute(update(Meeting).where(Meeting.id == row.meeting_id).values(**values))
     if words or given.kind or after:
         nudge_at, due_by, popup_at, outright = first_moments(context, now, kind, at, after)
+        due_by = timing.due_in_pause(due_by, at, now, queries.paused_until(connection, now))
         ledger.change_thanks(
             connection,
             now,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,16 +14,31 @@ from thanksd.models import Letter, Thanks
 from thanksd.moments import to_iso
 from thanksd.verbs.context import Context
 
+_WEEK = timedelta(days=7)
+
 
 def owed(context: Context, *, everything: bool = False, state: str = "") -> dict[str, Any]:
     """Give what is open, soonest first; everything with `everything`, or the thanks in one `state`.
 
-    Gives {"thanks": [...], "zone": the user's, "now": the moment it was looked at}.
+    Gives {"thanks": [...], "zone": the user's, "now": the moment it was looked at, "paused_until": null without a
+    pause, "account": by whom letters leave, where a login was refused, "practices": the open practice letters}.
     """
     now = context.now
     with context.store.read() as connection:
         found = queries.thanks(connection, _which(now, everything=everything, state=state), now)
-    return {"thanks": found, "zone": context.zone, "now": to_iso(now)}
+        until = queries.paused_until(connection, now)
+        practices = list(connection.scalars(select(Thanks.id).where(queries.is_open, Thanks.practice)))
+    more = {"paused_until": until and to_iso(until), "account": _account(context, found), "practices": practices}
+    return {"thanks": found, "zone": context.zone, "now": to_iso(now), **more}
+
+
+def _account(context: Context, found: list[dict[str, Any]]) -> str:
+    """Give by whom letters leave, where one of them waits for a login; else "": most lists need it not."""
+    if not any(one["letter"] and one["letter"]["reason"] == states.CREDENTIALS for one in found):
+        return ""
+    from thanksd.verbs.occasions import account  # noqa: PLC0415  as above
+
+    return account(context.config.transport)
 
 
 def _which(now: datetime, *, everything: bool, state: str) -> ColumnElement[bool]:
@@ -70,23 +85,32 @@ def log(context: Context, ref: str = "", *, limit: int = 1000) -> dict[str, Any]
 
 
 def summary(context: Context) -> dict[str, Any]:
-    """Give this month's counts: met, thanked, in time."""
+    """Look back: {"met", "thanked", "in_time"} of this month, and how old the ledger is.
+
+    "is_first_week" says that the first thanks was added within seven days, "is_empty" that there was never one.
+    Practice letters are no part of any of it.
+    """
     zone = ZoneInfo(context.zone)
-    first = context.now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    start = context.now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    first = select(Thanks.created_at).where(Thanks.practice.is_(False)).order_by(Thanks.id).limit(1)
     with context.store.read() as connection:
-        met, thanked, in_time = queries.counts_since(connection, first)
-    return {"met": met, "thanked": thanked, "in_time": in_time}
+        met, thanked, in_time = queries.counts_since(connection, start)
+        began = connection.scalar(first)
+    age = {"is_empty": began is None, "is_first_week": began is not None and context.now - began < _WEEK}
+    return {"met": met, "thanked": thanked, "in_time": in_time, **age}
 
 
 def letter_text(context: Context, ref: str) -> dict[str, Any]:
-    """Give the newest letter of a thanks as it is or was handed over, byte for byte (it is all ASCII).
+    """Give the letter of a thanks as it is or was handed over, byte for byte (it is all ASCII).
 
-    Raises NotFoundError where none was confirmed.
+    Of several it is the one on its way or sent, else the newest that left and came back, else the newest. Raises
+    NotFoundError where none was confirmed.
     """
     with context.store.read() as connection:
         number = queries.find_ref(connection, ref, closed_too=True)
-        query = select(Letter.raw).where(Letter.thanks_id == number).order_by(Letter.id.desc()).limit(1)
-        raw = connection.scalar(query)
+        ended = Letter.state.in_((states.FAILED, states.CANCELLED))
+        order = (ended, Letter.sent_at.is_(None), Letter.id.desc())
+        raw = connection.scalar(select(Letter.raw).where(Letter.thanks_id == number).order_by(*order).limit(1))
     if raw is None:
         raise NotFoundError(
             f"No letter of thanks {number} was confirmed yet.", f"See its draft: thanksd draft {number}"

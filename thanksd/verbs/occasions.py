@@ -1,4 +1,4 @@
-"""What a nudge is about: a thanks to give, a letter that was refused or is held, a password that is needed.
+"""What a nudge is about: a thanks to give; a letter that was refused, is held or did not leave; a password.
 
 And which popups stand on the screen for which thanks.
 """
@@ -11,15 +11,20 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, select
 
-from thanksd import states
+from thanksd import providers, states
 from thanksd.channels import Popup, popups
+from thanksd.config import Transport
 from thanksd.models import Letter, Meeting, Nudge, Person, Thanks
-from thanksd.moments import say_left, say_short
+from thanksd.moments import WEEKDAYS, local, say_left, say_short
 from thanksd.rows import AnyRow
 from thanksd.transports import describe
 from thanksd.verbs.context import Context
 
-THANKS, REFUSED, HELD, PASSWORD = "thanks", "refused", "held", "password"
+THANKS, REFUSED, STALE, PASSWORD = "thanks", "refused", "stale", "password"
+HELD, HANDED_OFF, ADOPTED = "held", "handed-off", "adopted"
+# About no thanks: the weekly question.
+ASK = "ask"
+_SIX = 6
 # A letter that is on its way again by itself: whatever its owner was to be told of it has been mended.
 NOTHING = ""
 
@@ -59,7 +64,8 @@ def read(connection: Connection, which: ColumnElement[bool]) -> list[Due]:
 
 
 def _letter(connection: Connection, thanks: int) -> AnyRow | None:
-    query = select(Letter.state, Letter.reason, Letter.to, Letter.server_reply).where(Letter.thanks_id == thanks)
+    columns = (Letter.state, Letter.reason, Letter.to, Letter.server_reply, Letter.leaves_at)
+    query = select(*columns).where(Letter.thanks_id == thanks)
     return connection.execute(query.order_by(Letter.id.desc()).limit(1)).one_or_none()
 
 
@@ -67,20 +73,27 @@ def _occasion(state: str, letter: AnyRow | None) -> str:
     if letter is None:
         return THANKS
     if state == states.CONFIRMED and letter.state == states.HELD:
-        return HELD
+        return str(letter.reason) if letter.reason in (HANDED_OFF, ADOPTED) else HELD
     if state == states.CONFIRMED:
         return PASSWORD if letter.reason in (states.CREDENTIALS, states.PASSWORD) else NOTHING
-    return REFUSED if letter.state == states.FAILED else THANKS
+    if letter.state == states.FAILED and letter.reason != states.BOUNCED:
+        return REFUSED
+    return STALE if letter.state == states.CANCELLED and letter.reason == states.STALE else THANKS
 
 
 def words(context: Context, now: datetime, group: list[Due], ids: list[int], old: Old) -> dict[str, Any]:
     """Give one nudge as plain values: its rows' ids, its popup, and the same as one line for a terminal."""
-    popup = _popup(context, now, group)._replace(replaces=old.popup_id, server=old.server)
+    return plain(_popup(context, now, group), ids, [one.thanks for one in group], group[0].occasion, old)
+
+
+def plain(popup: Popup, ids: list[int], thanks: list[int], occasion: str, old: Old) -> dict[str, Any]:
+    """Give a popup that takes the place of an `old` one, with what it is about, as plain values."""
+    popup = popup._replace(replaces=old.popup_id, server=old.server)
     command = popup.fallback.removeprefix("Run: ")
     return {
         "ids": ids,
-        "thanks": [one.thanks for one in group],
-        "occasion": group[0].occasion,
+        "thanks": thanks,
+        "occasion": occasion,
         "popup": popup._asdict() | {"buttons": [list(button) for button in popup.buttons]},
         "line": popups.line(popup, command),
     }
@@ -88,25 +101,47 @@ def words(context: Context, now: datetime, group: list[Due], ids: list[int], old
 
 def _popup(context: Context, now: datetime, group: list[Due]) -> Popup:
     first = group[0]
-    if first.occasion == HELD:
-        return popups.held_popup(first.thanks, first.name)
     if first.occasion == PASSWORD:
         return popups.password_popup(
-            describe(context.config.transport),
+            account(context.config.transport),
             len(group),
             refused=any(one.letter is not None and one.letter.reason == states.CREDENTIALS for one in group),
         )
-    if first.occasion == REFUSED and first.letter is not None:
-        return popups.refused_popup(first.thanks, first.name, first.letter.to, first.letter.server_reply)
     if len(group) > 1:
         late = say_left(first.due_by, now)
         return popups.digest_popup([one.name for one in group], late if late.startswith("late") else "")
+    if first.letter is not None and first.occasion != THANKS:
+        return _letter_popup(context, now, first, first.letter)
     late = say_left(first.due_by, now)
     best_by = late if late.startswith("late") else say_short(first.due_by, now, context.zone)
     detail = first.details[0] if first.details else ""
     return popups.thanks_popup(
-        first.thanks, first.name, first.kind, say_short(first.at, now, first.tz), detail, best_by
+        first.thanks, first.name, first.kind, _say_near(first.at, now, first.tz), detail, best_by
     )
+
+
+def _letter_popup(context: Context, now: datetime, one: Due, letter: AnyRow) -> Popup:
+    """Give the popup of one thanks whose letter has a word to say."""
+    if one.occasion == REFUSED:
+        about_address = letter.reason == states.ADDRESS
+        return popups.refused_popup(one.thanks, one.name, letter.to, letter.server_reply, about_address=about_address)
+    if one.occasion == STALE:
+        return popups.stale_popup(one.thanks, one.name, _say_near(letter.leaves_at, now, context.zone))
+    kinds = {HANDED_OFF: popups.handed_off_popup, ADOPTED: popups.adopted_popup}
+    return kinds.get(one.occasion, popups.held_popup)(one.thanks, one.name)
+
+
+def _say_near(moment: datetime, now: datetime, zone: str) -> str:
+    """Say a moment with its weekday alone, as for one to come, also where it was in the last six days."""
+    here = local(moment, zone)
+    days = (local(now, zone).date() - here.date()).days
+    return f"{WEEKDAYS[here.weekday()][:3]} {here:%H:%M}" if 0 < days <= _SIX else say_short(moment, now, zone)
+
+
+def account(transport: Transport) -> str:
+    """Say by whom letters leave: the provider's name where it is known, else the server's or the folder's."""
+    provider = providers.by_host(transport.smtp.host) if transport.kind == "smtp" else None
+    return provider.name if provider is not None else describe(transport)
 
 
 def names(connection: Connection, thanks: Sequence[int]) -> list[str]:

@@ -12,6 +12,7 @@ from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Attempt, Event, Letter, Meeting, Person, Thanks
 from thanksd.rows import AnyRow
 from thanksd.verbs.context import Context
+from thanksd.verbs.editing import change_address
 from thanksd.verbs.who import parse_who
 
 
@@ -50,6 +51,8 @@ def edit_person(
     }
     with context.store.write() as connection:
         row = _find(connection, who)
+        if values["email"]:
+            change_address(connection, row.id, values["email"])
         _refuse_letters_under_way(connection, row)
         ledger.change_person(connection, row.id, **{key: value for key, value in values.items() if value})
         return {"people": [_plain(_find(connection, str(row.id)))]}
@@ -64,6 +67,8 @@ def forget_person(context: Context, who: str) -> dict[str, Any]:
         theirs = select(Thanks.id).where(Thanks.person_id == row.id)
         letters = select(Letter.id).where(Letter.thanks_id.in_(theirs))
         meetings = list(connection.scalars(select(Thanks.meeting_id).where(Thanks.person_id == row.id)))
+        for address in {row.email, *connection.scalars(select(Letter.to).where(Letter.id.in_(letters)))} - {None}:
+            ledger.clear_address(connection, address)
         connection.execute(delete(Attempt).where(Attempt.letter_id.in_(letters)))
         connection.execute(delete(Letter).where(Letter.thanks_id.in_(theirs)))
         connection.execute(delete(Event).where(Event.thanks_id.in_(theirs)))

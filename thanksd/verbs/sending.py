@@ -9,14 +9,15 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import update
 
-from thanksd import outbox, queries, states
+from thanksd import outbox, queries, recovery, states
 from thanksd.errors import ConfigError, ThanksdError, UsageError
 from thanksd.instance import is_surely_dead, owner
 from thanksd.models import Letter
 from thanksd.outbox import Claim, Result
 from thanksd.transports import Envelope, deliver
+from thanksd.verbs import copying
 from thanksd.verbs.context import Context
 
 _SETTLE_TRIES = 5
@@ -25,18 +26,40 @@ _SETTLE_TRIES = 5
 def dispatch(context: Context, *, only: Sequence[int] | None = None) -> dict[str, Any]:
     """Carry every letter that may leave now, one after the other, until none is left or the program is to end.
 
-    A claim that can't be stored opens no connection. Gives {"letters": how many were tried}.
+    A letter that was sent is followed by its sender's copy, where one is wanted. A claim that can't be stored opens no
+    connection. Gives {"letters": how many were tried}.
     """
     recover(context)
     me, tried = owner(), 0
     while not context.stopping():
-        with context.store.write() as connection:
-            held = outbox.claim(connection, context.clock(), me, only)
+        held, refused = _claim(context, me, only)
         if held is None:
             break
         tried += 1
-        _settle(context, held, _carry(context, held))
+        result = refused or _carry(context, held)
+        _settle(context, held, result)
+        if result.outcome == states.ACCEPTED:
+            copying.carry(context, held.letter)
+    if only is None:
+        copying.carry_late(context)
     return {"letters": tried}
+
+
+def _claim(context: Context, me: str, only: Sequence[int] | None) -> tuple[Claim | None, Result | None]:
+    """Claim the next letter, numbered so that no other copy of this ledger can send it (`guard.Turn`).
+
+    Gives the claim, and why it must not be carried where the number can't be kept.
+    """
+    with context.store.turn() as turn:
+        with context.store.write() as connection:
+            held = outbox.claim(connection, context.clock(), me, only)
+            if held is not None:
+                turn.take(connection)
+        try:
+            turn.settle()
+        except ThanksdError as error:
+            return held, Result(states.NOT_NOW, error.message, None, "store")
+    return held, None
 
 
 def _carry(context: Context, held: Claim) -> Result:
@@ -60,10 +83,11 @@ def _settle(context: Context, held: Claim, result: Result) -> None:
 
     What can't be written at last stays `sending`, phase dot, and is held when its lease ends.
     """
+    copy = copying.is_wanted(context.config, held.to)
     for tries_left in reversed(range(_SETTLE_TRIES)):
         try:
             with context.store.write() as connection:
-                outbox.settle(connection, context.clock(), held, result)
+                outbox.settle(connection, context.clock(), held, result, copy=copy)
         except ThanksdError:
             if not tries_left:
                 raise
@@ -81,15 +105,19 @@ def leave_now(context: Context, thanks: Sequence[int]) -> dict[str, Any]:
 
 
 def recover(context: Context) -> dict[str, Any]:
-    """Free the letters of workers that died: phase pre goes back into the queue, phase dot is held for a person."""
+    """Free the letters of workers that died: phase pre goes back into the queue, phase dot is held for a person.
+
+    And let stale letters not leave any more, and say of those behind a refused login what they wait for. Gives
+    {"letters": how many that were}; with nothing to do it writes nothing.
+    """
     with context.store.read() as connection:
-        stuck = connection.scalar(
-            select(Letter.id).where(Letter.settled_at.is_(None), Letter.state == states.SENDING).limit(1)
-        )
-    if stuck is None:
-        return {"letters": 0}
+        if not recovery.needs_care(connection, context.clock()):
+            return {"letters": 0}
     with context.store.write() as connection:
-        return {"letters": outbox.recover(connection, context.clock(), is_surely_dead)}
+        now = context.clock()
+        freed = recovery.recover(connection, now, is_surely_dead)
+        stale = recovery.expire(connection, now)
+        return {"letters": freed + stale + recovery.join_the_waiting(connection, now)}
 
 
 def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
@@ -99,18 +127,22 @@ def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
     """
     now = context.now
     if how not in ("sent", "resend", "discard"):
-        raise UsageError("Say what became of it.", "One of --sent, --resend, --discard.")
+        raise UsageError("Say what became of it.", "One of --sent, --resend, --discard, --bounced.")
     recover(context)
     with context.store.write() as connection:
         number = queries.find_ref(connection, ref, closed_too=True)
         letter = outbox.live_letter(connection, number)
         if letter is None or not outbox.resolve(connection, now, letter.id, number, how):
             state = letter.state if letter else "not written"
-            raise UsageError(f"The letter of thanks {number} is not held: it is {state}.", f"thanksd show {number}")
+            came_back = f"Did it come back? thanksd resolve {number} --bounced"
+            raise UsageError(
+                f"The letter of thanks {number} is not held: it is {state}.",
+                came_back if state == states.SENT else f"thanksd show {number}",
+            )
         return {"thanks": queries.thanks_by_id(connection, [number], now), "notes": [], "zone": context.zone}
 
 
 def release(context: Context) -> dict[str, Any]:
     """Let the letters go on that waited for a login which works now."""
     with context.store.write() as connection:
-        return {"letters": outbox.release(connection, context.now)}
+        return {"letters": recovery.release(connection, context.now)}

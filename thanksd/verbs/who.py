@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
@@ -14,6 +15,10 @@ from thanksd.errors import UsageError
 
 NAME_LIMIT = 200
 _BRACKETED = re.compile(r"^(?P<name>[^<>,]*)<(?P<email>[^<>,]*)>$")
+
+
+# Somebody with a name and an email: a row of the store, or one that is to become a row.
+_Known = TypeVar("_Known", bound=Any)
 
 
 class Who(NamedTuple):
@@ -70,38 +75,41 @@ def meet(connection: Connection, now: datetime, who: Who, **facts: str | None) -
 
     Raises UsageError listing the candidates, or asking for a name.
     """
-    if who.email:
-        return _meet_by_address(connection, now, who, facts)
-    same = queries.people_named(connection, who.name)
-    if len(same) > 1:
-        listed = "   ".join(f"{row.name} <{row.email}>" if row.email else row.name for row in same)
-        raise UsageError(f'{len(same)} people are called "{who.name}": {listed}.', "Give the address instead.")
-    if same:
-        ledger.change_person(connection, same[0].id, **_given(facts))
-        return Met(same[0].id, same[0].name, "")
-    longer = queries.longer_name(connection, who.name)
-    note = f"A new person: you also know {longer}." if longer else ""
-    return Met(ledger.add_person(connection, now, who.name, None, **facts), who.name, note)
-
-
-def _meet_by_address(connection: Connection, now: datetime, who: Who, facts: dict[str, str | None]) -> Met:
-    known = queries.person_with_email(connection, who.email)
+    holder = queries.person_with_email(connection, who.email) if who.email else None
+    known, note = choose(who, holder, queries.people_named(connection, who.name) if who.name else [])
     if known is not None:
-        ledger.change_person(connection, known.id, **_given(facts))
-        other = who.name and fold(who.name) != fold(known.name)
-        note = f"{who.email} is {known.name}'s address: taken as {known.name}." if other else ""
-        return Met(known.id, known.name, note)
+        address = {"email": who.email} if who.email and not known.email else {}
+        ledger.change_person(connection, known.id, **address, **_given(facts))
+        return Met(known.id, known.name, _and_came_back(connection, note, who.email or known.email))
+    longer = queries.longer_name(connection, who.name) if not who.email else None
+    note = _and_came_back(connection, f"A new person: you also know {longer}." if longer else note, who.email)
+    return Met(ledger.add_person(connection, now, who.name, who.email or None, **facts), who.name, note)
+
+
+def _and_came_back(connection: Connection, note: str, email: str | None) -> str:
+    came_back = f"A letter to {email} came back before." if queries.is_bad_address(connection, email) else ""
+    return " ".join(words for words in (note, came_back) if words)
+
+
+def choose(who: Who, holder: _Known | None, same: Sequence[_Known]) -> tuple[_Known | None, str]:
+    """Give whom WHO means, None for somebody new, and what should be said about it.
+
+    `holder` has the address, `same` are those of exactly the name. One without an address is to get the one given.
+    Raises UsageError as `meet` does.
+    """
+    if holder is not None:
+        other = who.name and fold(who.name) != fold(holder.name)
+        return holder, f"{who.email} is {holder.name}'s address: taken as {holder.name}." if other else ""
     if not who.name:
         raise UsageError(f"Whose address is {who.email}? Nothing was stored.", "Give the name too.")
-    same = queries.people_named(connection, who.name)
-    without = [row for row in same if not row.email]
-    if len(without) == 1:
-        ledger.change_person(connection, without[0].id, email=who.email, **_given(facts))
-        return Met(without[0].id, without[0].name, "")
-    number = ledger.add_person(connection, now, who.name, who.email, **facts)
-    with_other = next((row.email for row in same if row.email), None)
-    note = f"A new person: you also know {who.name} <{with_other}>." if with_other else ""
-    return Met(number, who.name, note)
+    fitting = [one for one in same if not one.email] if who.email else same
+    if len(fitting) == 1:
+        return fitting[0], ""
+    if fitting and not who.email:
+        listed = "   ".join(f"{one.name} <{one.email}>" if one.email else one.name for one in same)
+        raise UsageError(f'{len(same)} people are called "{who.name}": {listed}.', "Give the address instead.")
+    with_other = next((one.email for one in same if one.email), None)
+    return None, f"A new person: you also know {who.name} <{with_other}>." if with_other else ""
 
 
 def _given(facts: dict[str, str | None]) -> dict[str, str | None]:

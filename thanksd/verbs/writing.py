@@ -7,7 +7,7 @@ and it is stored only if the thanks was not changed meanwhile.
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
@@ -17,7 +17,7 @@ from thanksd.errors import DataError, UsageError
 from thanksd.models import Draft, Thanks
 from thanksd.moments import from_iso, local, to_iso
 from thanksd.rows import AnyRow
-from thanksd.transports import describe
+from thanksd.transports import describe, handoff
 from thanksd.verbs.context import Context
 from thanksd.verbs.facts import facts_of
 from thanksd.when import is_duration, parse_delay
@@ -40,11 +40,15 @@ class Note(NamedTuple):
     edited: bool
     uid: str
     is_early: bool
+    came_back: bool
+    written: date
+    leaves: date
 
     @property
     def findings(self) -> list[etiquette.Finding]:
         """What the etiquette check says of it, and whether it would leave before the meeting was."""
-        found = etiquette.check(self.subject, self.body, self.facts, self.facts["person"]["email"])
+        to, days = self.facts["person"]["email"], (self.written, self.leaves)
+        found = etiquette.check(self.subject, self.body, self.facts, to, days)
         return [etiquette.to_come(), *found] if self.is_early else found
 
 
@@ -116,7 +120,10 @@ def read_note(context: Context, number: int, leaves: datetime) -> Note:
         facts = facts_of(connection, context, item, leaves)
         own = connection.execute(select(Thanks.uid, Thanks.template).where(Thanks.id == number)).one()
         stored = stored_draft(connection, number)
-    more = {"uid": own.uid, "is_early": from_iso(item["meeting"]["at"]) > leaves}
+        came_back = queries.is_bad_address(connection, item["person"]["email"])
+    written, leaving = local(context.now, context.zone).date(), local(leaves, context.zone).date()
+    more = {"uid": own.uid, "is_early": from_iso(item["meeting"]["at"]) > leaves, "came_back": came_back}
+    more |= {"written": written, "leaves": leaving}
     if stored is not None and stored.edited:
         return Note(item, facts, stored.subject, stored.body, stored.template, edited=True, **more)
     name = own.template or item["meeting"]["kind"]
@@ -166,8 +173,16 @@ class Leaving(NamedTuple):
 def read_leaving(context: Context, now: datetime, at: str, *, at_once: bool) -> Leaving:
     """Give how a letter leaves: at WHEN, at once, or after the hold of [send] undo.
 
-    Raises UsageError for a moment that has passed.
+    A letter for the person's own mail program opens at once: when it leaves is decided there. Raises UsageError for a
+    moment that has passed, and for any moment where nothing is sent from here.
     """
+    if handoff.is_handed_off(context.config.transport):
+        if at:
+            where = handoff.place(context.config.transport)
+            raise UsageError(
+                f"--at can't be: letters open in {where}. Nothing was sent.", "Leave out --at; choose the time there."
+            )
+        return Leaving(0, now)
     if at:
         # A span would name another moment each time it is read: once to show the letter, and again to confirm it.
         if is_duration(at):
@@ -196,6 +211,8 @@ def prepare(context: Context, ref: str, *, at: str = "", at_once: bool = False, 
         "from": _from(context),
         "by": describe(context.config.transport),
         "transport": context.config.transport.kind,
+        "place": _place(context),
+        "paste": _must_be_pasted(context, note),
         "hold": leaving.hold,
         "leaves": to_iso(leaving.at),
         "sha256": frozen.sha256 if frozen else None,
@@ -204,14 +221,30 @@ def prepare(context: Context, ref: str, *, at: str = "", at_once: bool = False, 
     return {"prepared": shown, "thanks": [note.item], "zone": context.zone, "now": to_iso(now)}
 
 
+def _place(context: Context) -> str:
+    """Say where a letter that is handed over opens; "" where letters are sent from here."""
+    transport = context.config.transport
+    return handoff.place(transport) if handoff.is_handed_off(transport) else ""
+
+
+def _must_be_pasted(context: Context, note: Note) -> bool:
+    """Say whether the letter is too long for the link that opens it."""
+    transport, to = context.config.transport, note.facts["person"]["email"]
+    return handoff.is_too_long(transport, context.config.me.email, to, note.subject, note.body)
+
+
 def _can_be_frozen(context: Context, note: Note) -> bool:
     hostile = any(one["code"] == "headers" for one in note.findings)
-    return bool(not hostile and note.facts["person"]["email"] and context.config.me.email)
+    has_address = note.facts["person"]["email"] and not note.came_back
+    return bool(not hostile and has_address and context.config.me.email)
 
 
 def missing(context: Context, note: Note) -> str:
-    """Say what a letter still needs: address, sender, transport, detail, or "" for nothing."""
-    if not note.facts["person"]["email"]:
+    """Say what a letter still needs: address, sender, transport, detail, or "" for nothing.
+
+    An address that letters come back from is none.
+    """
+    if not note.facts["person"]["email"] or note.came_back:
         return "address"
     if not context.config.transport.kind:
         return "transport"
@@ -254,6 +287,8 @@ def is_current(
     """Say whether the prepared bytes are what would be built now, leaving in the same way."""
     if stored.prepared_raw is None or now - stored.prepared_at > _FRESH or stored.prepared_hold != hold:
         return False
+    if note.came_back:
+        return False
     if at is not None and stored.prepared_leaves != at:
         return False
     unique = stored.prepared_message_id[1:].partition("@")[0]
@@ -277,7 +312,7 @@ def freeze_note(context: Context, note: Note, leaves: datetime, unique: str) -> 
 
 
 def reviewing(context: Context, refs: list[str]) -> dict[str, Any]:
-    """Give what a review goes through: these thanks, or every due one; and note that it was opened."""
+    """Give what a review goes through: these thanks, or every due one."""
     now = context.now
     with context.store.read() as connection:
         if refs:

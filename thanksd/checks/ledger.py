@@ -1,0 +1,163 @@
+"""The checks `store` and `letters`: is the ledger whole and of this version, and does a letter wait for a person.
+
+The file is opened for reading alone, beside the engine: opening it as every command does would upgrade it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from thanksd import database, paths, stamp, states
+from thanksd.checks import Finding, NotLookedAtError, Place, look_at, mend, ok
+
+# Seconds that a table is checked for: while it is read nobody can write, and the daemon gives up after five.
+_TABLE_SECONDS = 2.0
+_BUSY_SECONDS = 3.0
+_STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
+
+_MENDED = "A command mends it: thanksd"
+
+
+@contextmanager
+def reading(place: Place) -> Iterator[sqlite3.Connection]:
+    """Give a connection that can only read.
+
+    Raises NotLookedAtError where there is no ledger or none that can be read: the check `store` says why.
+    """
+    file = database.sqlite_file(place.store)
+    try:
+        with closing(_connect(file)) as connection:
+            connection.execute("SELECT count(*) FROM event").fetchone()
+            yield connection
+    except (sqlite3.Error, OSError) as error:
+        raise NotLookedAtError("Not looked at: the ledger can't be read.") from error
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+    connection.isolation_level = None
+    return connection
+
+
+def store(place: Place) -> Iterator[Finding]:
+    """Look whether the ledger opens, is of this version, and is whole."""
+    file = database.sqlite_file(place.store)
+    if not file.exists():
+        yield ok("store", f"There is no ledger yet: {file}. The first command makes it.")
+        return
+    try:
+        with closing(_connect(file)) as connection:
+            yield _whole(connection, file) or _version(connection, file) or _not_ours(connection) or _well(file)
+    except (sqlite3.Error, OSError) as error:
+        yield _unreadable(file, str(error))
+
+
+def _unreadable(file: Path, why: str) -> Finding:
+    if "locked" in why:
+        return look_at("store", "Another program is writing to the ledger.", "Try again: thanksd doctor")
+    if "readonly" in why:
+        # sqlite.org/fileformat2.html, "hot journal": who may only read can't undo what a crash left half written.
+        return look_at("store", f"A write was cut off; it is undone at the next one: {file}", _MENDED)
+    return mend("store", f"The ledger can't be read: {file}: {why}.", _from_copy(file))
+
+
+def _from_copy(file: Path) -> str:
+    kept = copies(file)
+    return (
+        f"Put the newest copy in its place: thanksd restore {kept[-1]}" if kept else f"Check who owns it: ls -l {file}"
+    )
+
+
+def copies(file: Path) -> list[Path]:
+    """Give the copies that were kept, by the backup command and before upgrades, oldest first."""
+    kept = [path for path in file.parent.iterdir() if path.name.startswith(f"{file.name}.before-")]
+    backups = paths.backups_folder()
+    kept += [path for path in backups.iterdir() if path.is_file()] if backups.is_dir() else []
+    return sorted(kept, key=lambda path: path.stat().st_mtime)
+
+
+def _version(connection: sqlite3.Connection, file: Path) -> Finding | None:
+    known = database.known_revisions()
+    rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    revision = str(rows[0][0]) if rows else "none"
+    if revision not in known:
+        return mend("store", f"The ledger was written by a newer thanksd: {file}.", "Install that version again.")
+    if revision != known[-1]:
+        return look_at("store", f"The ledger is of an older thanksd: {file}. It is upgraded when it is used.", _MENDED)
+    return None
+
+
+def _not_ours(connection: sqlite3.Connection) -> Finding | None:
+    """Say so where another machine used the ledger last, or where letters left from a newer copy of it."""
+    uid, machine, install, host, serial = connection.execute(
+        "SELECT uid, machine, install, host, serial FROM ledger"
+    ).fetchone()
+    if install is None:
+        return None  # nobody used it yet
+    # Asked for where it does not exist, the installation's name would be made.
+    here = stamp.here() if (paths.state_folder() / "install").exists() else None
+    if here is None or (machine, install) != (here.machine, here.install):
+        words = f"The ledger was last used on {host}, or by another installation here: nothing of it is sent from here."
+        return mend("store", words, "If that one is retired: thanksd adopt")
+    if serial not in stamp.Witness(uid).tickets():
+        words = "The ledger is an older copy, and letters left since: nothing of it is sent."
+        return mend("store", words, "If there is no newer one: thanksd adopt")
+    return None
+
+
+def _well(file: Path) -> Finding:
+    kept = len(copies(file))
+    words = f"{kept} {'copy' if kept == 1 else 'copies'} kept" if kept else "no copy kept yet (thanksd backup)"
+    return ok("store", f"{file}: whole, {words}.")
+
+
+def _whole(connection: sqlite3.Connection, file: Path) -> Finding | None:
+    """Look at every table by itself, so that nobody waits long to write."""
+    tables = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    if "alembic_version" not in tables:
+        return mend("store", f"This is not a ledger of thanksd: {file}.", "Name another: thanksd --store FILE")
+    for table in tables:
+        said = _check(connection, table)
+        if said != "ok":
+            return mend("store", f"The ledger is damaged: {file}: {said}", _from_copy(file))
+    return None
+
+
+def _check(connection: sqlite3.Connection, table: str) -> str:
+    ends_at = time.monotonic() + _TABLE_SECONDS
+    connection.set_progress_handler(lambda: time.monotonic() > ends_at, _STEPS)
+    try:
+        return str(connection.execute(f"PRAGMA quick_check('{table}')").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        if "interrupted" not in str(error):
+            raise
+        return "ok"  # of a table this big the beginning has to do
+    finally:
+        connection.set_progress_handler(None, 0)
+
+
+def letters(place: Place) -> Iterator[Finding]:
+    """Look for letters that go no further without their writer."""
+    if not database.sqlite_file(place.store).exists():
+        yield ok("letters", "None yet.")
+        return
+    with reading(place) as connection:
+        query = "SELECT thanks_id, state, reason FROM letter WHERE settled_at IS NULL ORDER BY id"
+        rows = connection.execute(query).fetchall()
+    held = [thanks for thanks, state, _ in rows if state == states.HELD]
+    no_login = [thanks for thanks, _, reason in rows if reason in (states.CREDENTIALS, states.PASSWORD)]
+    if held:
+        words = f"{_count(held)} held: it may have arrived or not." if len(held) == 1 else f"{_count(held)} held."
+        yield look_at("letters", words, f"Say what became of it: thanksd resolve {held[0]}")
+    if no_login:
+        yield mend("letters", f"{_count(no_login)} for the password.", "Store it: thanksd credentials set")
+    if not held and not no_login:
+        yield ok("letters", f"{len(rows)} on their way, none is stuck." if rows else "None is on its way.")
+
+
+def _count(thanks: list[int]) -> str:
+    return "1 letter waits" if len(thanks) == 1 else f"{len(thanks)} letters wait"

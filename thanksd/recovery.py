@@ -1,0 +1,123 @@
+"""What letters need beside leaving: dead workers, stale letters, refused logins, letters that came back.
+
+Each move is a small change in the caller's transaction, as in `outbox`. `needs_care` is the cheap question that an
+idle pass asks before any of them is begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+
+from thanksd import journal, ledger, states
+from thanksd.models import Letter, Thanks
+from thanksd.outbox import end_attempt, is_paused, is_stale, is_waiting
+from thanksd.rows import AnyRow
+
+
+def needs_care(connection: Connection, now: datetime) -> bool:
+    """Say whether any letter is in somebody's hands, is stale, or came up behind a login that was refused."""
+    cares = or_(Letter.state == states.SENDING, and_(is_waiting(), is_stale(now)), _came_up_behind(now))
+    # The first condition is the partial index's own; within the others SQLite would not see it.
+    query = select(Letter.id).where(Letter.settled_at.is_(None), cares).limit(1)
+    return connection.scalar(query) is not None
+
+
+def recover(connection: Connection, now: datetime, is_surely_dead: Callable[[str], bool]) -> int:
+    """Free the letters of workers that died: nothing left in phase pre, and phase dot is for a person to decide.
+
+    A worker is lost when its process is known to be dead, otherwise when its lease has ended. Gives how many.
+    """
+    query = select(Letter.id, Letter.thanks_id, Letter.attempts, Letter.owner, Letter.phase, Letter.lease_until)
+    rows = connection.execute(query.where(Letter.settled_at.is_(None), Letter.state == states.SENDING)).all()
+    lost = [row for row in rows if row.lease_until <= now or is_surely_dead(row.owner)]
+    for row in lost:
+        _free(connection, now, row)
+    return len(lost)
+
+
+def _free(connection: Connection, now: datetime, row: AnyRow) -> None:
+    unknown = row.phase == states.DOT
+    after = {"state": states.HELD, "reason": "unknown"} if unknown else {"state": states.QUEUED, "reason": ""}
+    query = update(Letter).where(Letter.id == row.id, Letter.attempts == row.attempts, Letter.state == states.SENDING)
+    connection.execute(query.values(owner="", lease_until=None, **after))
+    outcome = states.UNKNOWN if unknown else states.NOT_NOW
+    end_attempt(connection, now, row.id, row.attempts, outcome, "the program ended during this attempt")
+    ledger.set_popup(connection, row.thanks_id, now if unknown else None)
+    journal.record(connection, now, row.thanks_id, after["state"], reason="interrupted")
+
+
+def expire(connection: Connection, now: datetime) -> int:
+    """Let stale letters not leave by themselves any more: cancelled, and their thanks due with the text as it was.
+
+    Gives how many.
+    """
+    values: dict[str, Any] = {"state": states.CANCELLED, "reason": states.STALE, "settled_at": now}
+    query = update(Letter).where(is_waiting(), is_stale(now)).values(**values)
+    stale = list(connection.scalars(query.returning(Letter.thanks_id)))
+    for thanks in stale:
+        ledger.due_again(connection, now, thanks, now)
+        journal.record(connection, now, thanks, "stale")
+    return len(stale)
+
+
+def join_the_waiting(connection: Connection, now: datetime) -> int:
+    """Let letters whose moment came behind a refused login say so themselves, with the server's words.
+
+    They were not tried. Their popup is that of the one that was refused, also where it was shown and comes again: one
+    for all. Should that letter be taken back, the login is no better for it. Gives how many.
+    """
+    refused = (
+        select(Letter.server_reply, Thanks.popup_at)
+        .join(Thanks, Letter.thanks_id == Thanks.id)
+        .where(Letter.settled_at.is_(None), Letter.reason == states.CREDENTIALS)
+    )
+    first = connection.execute(refused.order_by(Letter.id).limit(1)).one_or_none()
+    if first is None:
+        return 0
+    reply = first.server_reply
+    values = {"state": states.DEFERRED, "reason": states.CREDENTIALS, "server_reply": reply}
+    query = update(Letter).where(_came_up_behind(now)).values(**values).returning(Letter.thanks_id)
+    joined = list(connection.scalars(query))
+    for thanks in joined:
+        ledger.set_popup(connection, thanks, first.popup_at)
+        journal.record(connection, now, thanks, states.DEFERRED, reply=reply, reason=states.CREDENTIALS)
+    return len(joined)
+
+
+def _came_up_behind(now: datetime) -> ColumnElement[bool]:
+    return and_(is_waiting(), Letter.send_after <= now, Letter.reason != states.CREDENTIALS, is_paused())
+
+
+def release(connection: Connection, now: datetime) -> int:
+    """Let letters go on that waited for a login: a new password was tried and works. Gives how many."""
+    query = (
+        update(Letter)
+        .where(Letter.settled_at.is_(None), Letter.state == states.DEFERRED)
+        .where(Letter.reason.in_((states.CREDENTIALS, states.PASSWORD)))
+        .values(reason="", send_after=now)
+        .returning(Letter.thanks_id)
+    )
+    released = list(connection.scalars(query))
+    for thanks in released:
+        ledger.set_popup(connection, thanks, None)
+    return len(released)
+
+
+def bounce(connection: Connection, now: datetime, letter: int, thanks: int, popup_at: datetime) -> str:
+    """Note that a letter which left came back: failed, so that another may follow; its address is known as bad.
+
+    When it left stays in `sent_at`. Gives the address, or "" where the letter neither was sent nor is held.
+    """
+    left = and_(Letter.id == letter, Letter.state.in_((states.SENT, states.HELD)))
+    query = update(Letter).where(left).values(state=states.FAILED, reason=states.BOUNCED, settled_at=now)
+    to = connection.scalar(query.returning(Letter.to))
+    if to is None:
+        return ""
+    ledger.due_again(connection, now, thanks, popup_at)
+    ledger.mark_address(connection, now, to, states.BOUNCED)
+    journal.record(connection, now, thanks, "bounced", to=to)
+    return str(to)

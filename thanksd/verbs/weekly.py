@@ -1,0 +1,121 @@
+"""The weekly question: whom did you meet? Asked once a week, whatever sleeps, is restarted or runs beside.
+
+`asked_at` of the ledger is the claim: one conditional UPDATE moves it, in the transaction that writes the nudge's row,
+before anything is shown. A channel that says it did not show the question gives the claim back; a program that died in
+between does not, since the question may be on the screen.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, select, update
+
+from thanksd import journal, queries, timing
+from thanksd.channels import popups
+from thanksd.models import Ledger, Nudge
+from thanksd.queries import Standing
+from thanksd.rows import add_row
+from thanksd.verbs import occasions
+from thanksd.verbs.context import Context
+from thanksd.verbs.occasions import ASK, Old, is_popup, is_standing
+
+_A_WEEK = timedelta(days=7)
+
+
+class _Next(NamedTuple):
+    """The week's own moment that is to be asked for next, when its popup may come, and the claim before it."""
+
+    slot: datetime
+    popup: datetime
+    asked_at: datetime
+
+
+def is_news(context: Context, standing: Standing) -> bool:
+    """Say whether the setting was switched on or off since the ledger was told: `begin_or_end` tells it."""
+    return (timing.parse_ask(context.config.nudge.ask) is not None) != (standing.asked_at is not None)
+
+
+def begin_or_end(context: Context) -> None:
+    """Note that the question is wanted from now on, or no more: it is never asked for a week before that."""
+    ask = timing.parse_ask(context.config.nudge.ask)
+    with context.store.write() as connection:
+        before = Ledger.asked_at.is_(None) if ask else Ledger.asked_at.is_not(None)
+        after = timing.last_ask(ask, context.now, context.zone) if ask else None
+        connection.execute(update(Ledger).where(before).values(asked_at=after))
+
+
+def popup_at(context: Context, now: datetime, standing: Standing) -> datetime | None:
+    """Give when the question's next popup may come; None where it is not wanted."""
+    found = _next(context, now, standing, "desktop")
+    return found and found.popup
+
+
+def is_due(context: Context, now: datetime, standing: Standing, channel: str) -> bool:
+    """Say whether the question may be asked now on this channel."""
+    found = _next(context, now, standing, channel)
+    return found is not None and found.popup <= now
+
+
+def _next(context: Context, now: datetime, standing: Standing, channel: str) -> _Next | None:
+    nudge = context.config.nudge
+    ask = timing.parse_ask(nudge.ask)
+    if ask is None or standing.asked_at is None:
+        return None
+    # A line in a terminal disturbs nobody.
+    disturbs = channel != "terminal"
+    slot, popup = timing.next_ask(
+        ask,
+        standing.asked_at,
+        now,
+        context.zone,
+        timing.parse_quiet(nudge.quiet_hours) if disturbs else None,
+        standing.pause,
+        weekdays_only=nudge.weekdays_only and disturbs,
+    )
+    return _Next(slot, popup, standing.asked_at)
+
+
+def claim(connection: Connection, context: Context, now: datetime, channel: str) -> list[dict[str, Any]]:
+    """Claim the question if it is due, and give it as the one nudge of a list; empty where another was first."""
+    found = _next(context, now, queries.standing(connection), channel)
+    if found is None or found.popup > now:
+        return []
+    taken = update(Ledger).where(Ledger.asked_at == found.asked_at).values(asked_at=now)
+    if connection.execute(taken).rowcount != 1:
+        return []
+    met, thanked, _ = queries.counts_since(connection, timing.start_of_week(found.slot, context.zone))
+    number = _write(connection, now, found.slot, channel)
+    return [occasions.plain(popups.ask_popup(met, thanked), [number], [], ASK, _old_popup(connection))]
+
+
+def _write(connection: Connection, now: datetime, slot: datetime, channel: str) -> int:
+    """Write the question's row; one that was tried and not shown is not doubled."""
+    same = (Nudge.thanks_id.is_(None), Nudge.occasion == ASK, Nudge.due_at == slot, Nudge.shown_at.is_(None))
+    tried = connection.scalar(select(Nudge.id).where(*same).order_by(Nudge.id.desc()).limit(1))
+    if tried is None:
+        return add_row(connection, Nudge, occasion=ASK, channel=channel, due_at=slot, attempted_at=now)
+    connection.execute(update(Nudge).where(Nudge.id == tried).values(attempted_at=now, channel=channel))
+    return int(tried)
+
+
+def _old_popup(connection: Connection) -> Old:
+    query = select(Nudge.popup_id, Nudge.server).where(is_standing(), Nudge.occasion == ASK)
+    row = connection.execute(query.order_by(Nudge.id.desc()).limit(1)).one_or_none()
+    return Old(row.popup_id, row.server) if row is not None else Old(0, "")
+
+
+def give_back(connection: Connection, attempted_at: datetime, slot: datetime) -> None:
+    """Undo a claim whose channel did not show the question, if nobody claimed it since."""
+    mine = update(Ledger).where(Ledger.asked_at == attempted_at)
+    connection.execute(mine.values(asked_at=slot - _A_WEEK))
+
+
+def answer(connection: Connection, now: datetime, popup_id: int, server: str, key: str) -> bool:
+    """Note the answer, add or nobody; False where there was one before."""
+    waiting = (Nudge.occasion == ASK, is_popup(popup_id, server), Nudge.answered_at.is_(None))
+    done = connection.execute(update(Nudge).where(*waiting).values(answered_at=now, answer=key))
+    if done.rowcount:
+        journal.record(connection, now, None, "answered", answer=key)
+    return done.rowcount > 0
