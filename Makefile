@@ -39,7 +39,7 @@ uninstall:  ## remove what make install made; your ledger, settings and template
 	@$(PYTHON) -IB .ci/install.py uninstall
 
 test: parts $(VENV)/dev  ## run every test (ARGS="-k word" for some)
-	$(BIN)/pytest --no-fold-skipped $(ARGS)
+	$(BIN)/pytest --no-fold-skipped -n 2 $(ARGS)
 
 parts:  ## the Debian packages real-part tests need: root installs them, others read the line
 	@bash .ci/parts

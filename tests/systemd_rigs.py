@@ -11,6 +11,8 @@ import pwd
 import shutil
 import subprocess
 import sys
+import tarfile
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,11 +34,16 @@ set -euo pipefail
 user=$1 script=$2; shift 2
 uid=$(id -u "$user") gid=$(id -g "$user") home=$(getent passwd "$user" | cut -d: -f6)
 mount -t tmpfs -o mode=755 tmpfs /run
+# /run/credentials: a system's own manager made it at boot; a unit with a mount namespace gets its credentials below it.
 mkdir -p /run/systemd/system /run/systemd/unit-root /run/systemd/propagate /run/lock /run/credentials "/run/user/$uid"
 chown "$uid:$gid" "/run/user/$uid"; chmod 700 "/run/user/$uid"
 # What stands in $HOSTS, such as a provider's name for a server of ours, is in nobody else's /etc/hosts.
 if [ -n "${HOSTS:-}" ]; then
     { cat /etc/hosts; echo "$HOSTS"; } >/run/hosts; chmod 644 /run/hosts; mount --bind /run/hosts /etc/hosts
+fi
+# Another machine is one with another /etc/machine-id.
+if [ -n "${MACHINE_ID:-}" ]; then
+    echo "$MACHINE_ID" >/run/machine-id; chmod 444 /run/machine-id; mount --bind /run/machine-id /etc/machine-id
 fi
 # Where none is mounted there is none in the way.
 ! mountpoint -q /sys/fs/cgroup || umount -R /sys/fs/cgroup 2>/dev/null || umount -l /sys/fs/cgroup
@@ -101,9 +108,9 @@ def command_as_user(user: str, script: str, env: dict[str, str] | None = None) -
     return [*command, "bash", "-c", _AS_ROOT, "bash", user, script, *arguments]
 
 
-def environ_of_root(hosts: str = "") -> dict[str, str]:
-    """Give the environment of that command; `hosts` are lines for the user's /etc/hosts."""
-    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "AS_USER": _AS_USER, "HOSTS": hosts}
+def environ_of_root(hosts: str = "", machine_id: str = "") -> dict[str, str]:
+    """Give the environment of that command; `hosts` are lines for the user's /etc/hosts, `machine_id` is 32 hex digits."""
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "AS_USER": _AS_USER, "HOSTS": hosts, "MACHINE_ID": machine_id}
 
 
 @dataclass(frozen=True)
@@ -159,6 +166,33 @@ def machine_user(machine_account: MachineUser) -> MachineUser:
     """An ordinary user with an empty home but for the installed program; each `run` has a fresh user manager."""
     machine_account.forget_all()
     return machine_account
+
+
+@pytest.fixture(scope="session")
+def wheels(machine_account: MachineUser) -> Iterator[Path]:
+    """A folder that anybody may read, with all that is locked, and what pipx wants besides."""
+    with tempfile.TemporaryDirectory(prefix="td-wheels-", dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        pip = [str(machine_account.home / "venv/bin/python"), "-m", "pip", "download", "-q", "-d", str(folder)]
+        for words in (["-r", "requirements.lock"], ["-r", "requirements-build.lock"], ["pip", "setuptools", "wheel"]):
+            done = subprocess.run(
+                [*pip, *words], cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=300
+            )
+            assert done.returncode == 0, done.stderr
+        yield folder
+
+
+@pytest.fixture
+def source(machine_user: MachineUser, dist: Path) -> Path:
+    """The source as it is shipped, in the user's ~/src."""
+    parts.need("make")
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(machine_user.home, filter="data")
+    folder = (machine_user.home / sdist.name.removesuffix(".tar.gz")).rename(machine_user.home / "src")
+    subprocess.run(["chown", "-R", f"{machine_user.name}:", str(machine_user.home)], check=True)
+    return folder
 
 
 def _need_namespaces() -> None:

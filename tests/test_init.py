@@ -13,7 +13,6 @@ import desktop_rigs
 import init_rigs as rigs
 import parts
 import pytest
-import systemd_rigs
 from cli_rigs import config_file, configure, store_file, thanksd
 from init_rigs import EMAIL, FRIDAY, KIND, LOGIN, NAME, PORT, QUIET, SECURITY, SERVER, answer
 from smtp_rigs import PASSWORD, USER, Authority, Mailbox, mail_server
@@ -425,11 +424,8 @@ until_true thanked
 
 
 def test_the_daemon_is_started_and_reads_the_password_that_systemd_hands_it(
-    machine_user: MachineUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    machine_user: MachineUser, tmp_path: Path
 ) -> None:
-    # The system's own manager made this folder at boot; a unit with a mount namespace gets its credentials below it.
-    booted = systemd_rigs._AS_ROOT.replace("/run/lock", "/run/lock /run/credentials")
-    monkeypatch.setattr(systemd_rigs, "_AS_ROOT", booted)
     authority = Authority(tmp_path)
     trusted = machine_user.write("ca.pem", authority.file.read_text(encoding="ascii"))
     with mail_server(authority.context(), implicit=True) as box:

@@ -257,8 +257,9 @@ class Ledger(Base):
     """The ledger itself, in one row: who used it last, and what holds for all of it.
 
     `uid` is the same in all its copies. `machine`, `host` and `install` are the stamp of the machine and installation
-    that used it last, at `used_at`; null until the first use. `serial` counts the claims of letters: the installation
-    keeps the newest it saw outside the store, so an older copy of this ledger is known for one. `paused_at` and
+    that used it last, at `used_at`; null until the first use.
+    `serial` is the newest claim's ticket, which counts on and ends in chance: the installation keeps the newest it saw
+    outside the store, so an older copy of this ledger is known for one. `paused_at` and
     `paused_until` hold a pause; `asked_at` is when the weekly question was last asked.
     """
 

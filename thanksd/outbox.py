@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, states
 from thanksd.models import Attempt, Letter
 from thanksd.moments import to_iso
-from thanksd.rows import AnyRow, add_row
+from thanksd.rows import AnyRow, AnySelect, add_row
 from thanksd.timing import back_off
 
 # How long a worker may take before others think it lost: all commands before the dot (RFC 5321 4.5.3.2 allows each
@@ -90,7 +91,7 @@ def claim(connection: Connection, now: datetime, owner: str, only: Sequence[int]
     While a login was refused nothing is claimed: trying on would lock the account. Nor is a stale letter, ever: that
     is of the same UPDATE, so that no order of programs can let one go. `only` limits it to those letters.
     """
-    ready = and_(is_waiting(), Letter.send_after <= now, ~is_stale(now), ~is_paused())
+    ready = and_(is_waiting(), Letter.send_after <= now, ~is_stale(now - STALE_AFTER), ~is_paused())
     if only is not None:
         ready = and_(ready, Letter.id.in_(only))
     first = select(Letter.id).where(ready).order_by(Letter.send_after, Letter.id).limit(1)
@@ -128,9 +129,9 @@ def is_waiting() -> ColumnElement[bool]:
     return and_(Letter.settled_at.is_(None), Letter.state.in_((states.QUEUED, states.DEFERRED)))
 
 
-def is_stale(now: datetime) -> ColumnElement[bool]:
-    """Say of a letter that its moment is too long ago."""
-    return Letter.leaves_at <= now - STALE_AFTER
+def is_stale(limit: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    """Say of a letter that its moment is too long ago: at `limit` (now - STALE_AFTER) or before."""
+    return Letter.leaves_at <= limit
 
 
 def is_paused() -> ColumnElement[bool]:
@@ -221,23 +222,27 @@ def cancel(connection: Connection, now: datetime, letter: int) -> bool:
     return connection.execute(query).rowcount == 1
 
 
-def resolve(connection: Connection, now: datetime, letter: int, thanks: int, how: str) -> bool:
-    """Settle a held letter as a person says: sent, resend or discard; False where it is not held any more."""
+def resolve(connection: Connection, now: datetime, held: AnyRow, how: str, popup_at: datetime) -> bool:
+    """Settle a held letter as a person says: sent, resend or discard; False where it is not held any more.
+
+    `held` is its row by live_letter; a dropped one's thanks pops up again at `popup_at`.
+    """
+    thanks = held.thanks_id
     values: dict[str, dict[str, Any]] = {
         "sent": {"state": states.SENT, "sent_at": now, "settled_at": now, "reason": ""},
         # A moment of its own: what was held for days is not stale because of it.
         "resend": {"state": states.QUEUED, "phase": states.PRE, "reason": "", "send_after": now, "leaves_at": now},
         "discard": {"state": states.CANCELLED, "settled_at": now},
     }
-    is_held = and_(Letter.id == letter, Letter.state == states.HELD)
+    is_held = and_(Letter.id == held.id, Letter.state == states.HELD)
     if connection.execute(update(Letter).where(is_held).values(**values[how])).rowcount != 1:
         return False
     if how == "sent":
         ledger.thanked(connection, now, thanks)
     elif how == "discard":
         ledger.due_again(connection, now, thanks, now)
-    else:
-        ledger.set_popup(connection, thanks, None)
+    if how != "sent":
+        ledger.set_popup(connection, thanks, popup_at if how == "discard" else None)
     journal.record(connection, now, thanks, "resolved", how=how)
     return True
 
@@ -247,11 +252,18 @@ def next_moment(connection: Connection) -> datetime | None:
 
     Where a login was refused none may leave.
     """
-    waiting = select(func.min(Letter.send_after), func.min(Letter.leaves_at), is_paused()).where(is_waiting())
+    waiting, copies = _moments()
     leaves, oldest, paused = connection.execute(waiting).one()
-    sent_at = connection.scalar(select(func.min(Letter.sent_at)).where(copy_is_due()))
+    sent_at = connection.scalar(copies)
     moments = [] if paused else [leaves, sent_at and sent_at + SECOND_COPY_AFTER]
     return min((moment for moment in (*moments, oldest and oldest + STALE_AFTER) if moment), default=None)
+
+
+@cache
+def _moments() -> tuple[AnySelect, AnySelect]:
+    # Every pass of an idle daemon asks this: building the statements costs more than asking.
+    waiting = select(func.min(Letter.send_after), func.min(Letter.leaves_at), is_paused()).where(is_waiting())
+    return waiting, select(func.min(Letter.sent_at)).where(copy_is_due())
 
 
 def copy_is_due() -> ColumnElement[bool]:
@@ -261,6 +273,8 @@ def copy_is_due() -> ColumnElement[bool]:
 
 
 def live_letter(connection: Connection, thanks: int) -> AnyRow | None:
-    """Give the newest letter of a thanks: id, state, sent_at."""
-    query = select(Letter.id, Letter.state, Letter.sent_at, Letter.reason, Letter.to, Letter.send_after)
+    """Give the newest letter of a thanks: id, thanks_id, state, sent_at, reason, to, send_after."""
+    query = select(
+        Letter.id, Letter.thanks_id, Letter.state, Letter.sent_at, Letter.reason, Letter.to, Letter.send_after
+    )
     return connection.execute(query.where(Letter.thanks_id == thanks).order_by(Letter.id.desc()).limit(1)).one_or_none()

@@ -19,7 +19,6 @@ from thanksd.timing import Pause
 
 _MANY = 10
 
-HANDED_OFF = "handed-off"  # why a letter is held that was opened in its writer's own mail program
 
 _COLUMNS = (
     Thanks.id,
@@ -271,7 +270,7 @@ def counts_since(connection: Connection, moment: datetime) -> tuple[int, int, in
     program, until they say that they sent it. A practice letter never does.
     """
     asked = select(Letter.id).where(Letter.thanks_id == Thanks.id, Letter.settled_at.is_(None))
-    is_confirmed = and_(Thanks.state == states.CONFIRMED, ~asked.where(Letter.reason == HANDED_OFF).exists())
+    is_confirmed = and_(Thanks.state == states.CONFIRMED, ~asked.where(Letter.reason == states.HANDED_OFF).exists())
     thanked = or_(Thanks.state == states.THANKED, is_confirmed)
     query = (
         select(

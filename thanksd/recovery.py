@@ -8,22 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, or_, select, update
 
 from thanksd import journal, ledger, states
-from thanksd.models import Letter, Thanks
-from thanksd.outbox import end_attempt, is_paused, is_stale, is_waiting
-from thanksd.rows import AnyRow
+from thanksd.models import Letter, Thanks, UtcDateTime
+from thanksd.outbox import STALE_AFTER, end_attempt, is_paused, is_stale, is_waiting
+from thanksd.rows import AnyRow, AnySelect
 
 
 def needs_care(connection: Connection, now: datetime) -> bool:
     """Say whether any letter is in somebody's hands, is stale, or came up behind a login that was refused."""
-    cares = or_(Letter.state == states.SENDING, and_(is_waiting(), is_stale(now)), _came_up_behind(now))
+    return connection.scalar(_care(), {"now": now, "limit": now - STALE_AFTER}) is not None
+
+
+@cache
+def _care() -> AnySelect:
+    # Every pass of an idle daemon asks this: building the statement costs more than asking.
+    now, limit = bindparam("now", type_=UtcDateTime), bindparam("limit", type_=UtcDateTime)
+    cares = or_(Letter.state == states.SENDING, and_(is_waiting(), is_stale(limit)), _came_up_behind(now))
     # The first condition is the partial index's own; within the others SQLite would not see it.
-    query = select(Letter.id).where(Letter.settled_at.is_(None), cares).limit(1)
-    return connection.scalar(query) is not None
+    return select(Letter.id).where(Letter.settled_at.is_(None), cares).limit(1)
 
 
 def recover(connection: Connection, now: datetime, is_surely_dead: Callable[[str], bool]) -> int:
@@ -56,7 +63,7 @@ def expire(connection: Connection, now: datetime) -> int:
     Gives how many.
     """
     values: dict[str, Any] = {"state": states.CANCELLED, "reason": states.STALE, "settled_at": now}
-    query = update(Letter).where(is_waiting(), is_stale(now)).values(**values)
+    query = update(Letter).where(is_waiting(), is_stale(now - STALE_AFTER)).values(**values)
     stale = list(connection.scalars(query.returning(Letter.thanks_id)))
     for thanks in stale:
         ledger.due_again(connection, now, thanks, now)
@@ -88,7 +95,7 @@ def join_the_waiting(connection: Connection, now: datetime) -> int:
     return len(joined)
 
 
-def _came_up_behind(now: datetime) -> ColumnElement[bool]:
+def _came_up_behind(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return and_(is_waiting(), Letter.send_after <= now, Letter.reason != states.CREDENTIALS, is_paused())
 
 

@@ -14,7 +14,7 @@ AnySelect: TypeAlias = Select[*tuple[Any, ...]]
 
 def add_row(connection: Connection, noun: type[Base], **values: object) -> int:
     """Store one row and give its number."""
-    key = connection.execute(insert(noun).values(**values)).inserted_primary_key
+    key = connection.execute(insert(noun), values).inserted_primary_key
     if key is None:
         raise AssertionError(f"the store gave no number for a {noun.__name__}")
     return int(key[0])

@@ -36,6 +36,10 @@ ACCEPTED, REJECTED, NOT_NOW, UNKNOWN = "accepted", "rejected", "not-now", "unkno
 # mends it; or the password could not be read here (a locked keyring), which is tried again.
 CREDENTIALS, PASSWORD = "credentials", "password"
 
+# Why a letter is held (`reason` of held letters): it may have arrived; its writer was to send it in their own mail
+# program; it came with a ledger of another machine, or an older copy.
+UNKNOWN_END, HANDED_OFF, ADOPTED = "unknown", "handed-off", "adopted"
+
 # Why a letter ended without thanking (`reason` of failed and cancelled ones): the server knows no such address; it
 # left and came back; it could not leave in time.
 ADDRESS, BOUNCED, STALE = "address", "bounced", "stale"

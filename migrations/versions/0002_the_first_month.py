@@ -29,7 +29,11 @@ def upgrade() -> None:
         sa.Column("asked_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.execute("INSERT INTO ledger (id, uid, serial) VALUES (1, lower(hex(randomblob(16))), 0)")
+    # Copies of one ledger get one name, also where each is brought up to date by itself.
+    op.execute(
+        "INSERT INTO ledger (id, uid, serial) VALUES "
+        "(1, coalesce((SELECT uid FROM thanks ORDER BY id LIMIT 1), lower(hex(randomblob(16)))), 0)"
+    )
     op.add_column("thanks", sa.Column("practice", sa.Boolean(), server_default=sa.text("0"), nullable=False))
     op.add_column("letter", sa.Column("copy", sa.String(), server_default=sa.text("''"), nullable=False))
     op.add_column("letter", sa.Column("leaves_at", sa.DateTime(), nullable=True))

@@ -88,7 +88,9 @@ def store(context: click.Context, facts: dict[str, Any]) -> None:
     except ThanksdError as error:
         if error.code != "duplicate" or not can_ask():
             raise
-        if not click.confirm(error.message.removesuffix(" Nothing was stored.") + " Another one?"):
+        from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
+
+        if not keys.confirm(error.message.removesuffix(" Nothing was stored.") + " Another one?", err=False):
             raise
         result = client.call("add", last_kind=True, **{**facts, "again": True})
     _echo(context, result)

@@ -113,7 +113,10 @@ def typed(word: str, host: str) -> str:
 def _ask(user: str, host: str) -> str:
     """Give the password as it was typed, hidden, or as it came on standard input. Raises UsageError for none."""
     if can_ask():
-        return str(click.prompt(f"Password of {user} at {host} (hidden)", hide_input=True, err=True))
+        from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
+
+        with keys.closable():
+            return str(click.prompt(f"Password of {user} at {host} (hidden)", hide_input=True, err=True))
     return from_stdin()
 
 
@@ -154,8 +157,14 @@ def _release(context: click.Context) -> None:
     if not waiting:
         return
     letters = "1 letter is" if waiting == 1 else f"{waiting} letters are"
-    if can_ask() and not click.confirm(f"{letters} waiting. Send them now?", default=True, err=True):
+    if can_ask() and not _are_to_leave(f"{letters} waiting. Send them now?"):
         note(f"{letters} still waiting. When you want them to leave: thanksd credentials test")
         return
     client.call("release")
     note(f"{letters} on the way again. See: thanksd outbox")
+
+
+def _are_to_leave(question: str) -> bool:
+    from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
+
+    return keys.confirm(question, default=True)

@@ -142,7 +142,7 @@ def demo(context: click.Context) -> None:
     say("thanksd demo: a throw-away ledger in a temporary folder.")
     say("Your own ledger is not touched, and nobody is mailed.")
     show = Demo(folder)
-    _unset_own_ledger()
+    _unset_own_ledger(folder)
     # Before the first command: else it would end with the word that nobody will remind you.
     with show.daemon() as pid:
         say("1 You met somebody.")
@@ -156,10 +156,12 @@ def demo(context: click.Context) -> None:
     context.exit(0)
 
 
-def _unset_own_ledger() -> None:
+def _unset_own_ledger(folder: Path) -> None:
     # What the demo starts must not find the person's own ledger, whatever their environment says.
     for name in ("THANKSD_STORE", "THANKSD_CONFIG"):
         os.environ.pop(name, None)
+    # Nor leave a trace outside its folder: what an installation knows of its ledgers is kept there too.
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")
 
 
 def _review(show: Demo) -> None:

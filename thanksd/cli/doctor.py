@@ -74,8 +74,7 @@ def _nudge(place: Place, *, asks: bool) -> Iterator[Finding]:
 def _was_seen() -> bool:
     from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
 
-    with keys.closable():
-        return click.confirm("Did you see it?", default=True, err=True)
+    return keys.confirm("Did you see it?", default=True)
 
 
 def _tell(one: Finding) -> None:

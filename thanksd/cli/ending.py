@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
-
-from thanksd.addresses import display_safe
+from thanksd.cli.output import note
 from thanksd.client import Client
 from thanksd.errors import ThanksdError
 
@@ -17,14 +15,14 @@ def say_the_rest(client: Client) -> None:
     """Print the waiting lines on stderr, note them as shown, and say when no daemon runs."""
     say_lines(client)
     if not client.daemon:
-        click.echo(NOBODY, err=True)
+        note(NOBODY)
 
 
 def say_lines(client: Client) -> None:
     """Print the waiting lines on stderr, and note them as shown."""
     lines = _waiting(client)
     for one in lines:
-        click.echo(display_safe(one["line"]), err=True)
+        note(one["line"])
     if lines:
         client.shown([number for one in lines for number in one["ids"]])
 
@@ -34,5 +32,5 @@ def _waiting(client: Client) -> list[dict[str, Any]]:
     try:
         return client.waiting_lines()
     except ThanksdError as error:
-        click.echo(f"{error.message} {error.hint}", err=True)
+        note(f"{error.message} {error.hint}")
         return []

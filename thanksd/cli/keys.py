@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import NoReturn, Self
 
+import click
+
 from thanksd.addresses import display_safe
 from thanksd.cli.output import note
 
@@ -52,6 +54,15 @@ def closable() -> Iterator[None]:
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
+
+
+def confirm(question: str, *, default: bool = False, err: bool = True) -> bool:
+    """Ask yes or no, on stderr unless `err` is false; Enter takes the default.
+
+    Raises click.Abort for Ctrl-C and Ctrl-D, WindowClosedError.
+    """
+    with closable():
+        return click.confirm(question, default=default, err=err)
 
 
 def _raise_closed(_number: int, _frame: FrameType | None) -> NoReturn:

@@ -82,7 +82,9 @@ def _count_down(until: datetime, words: str) -> str:
     try:
         with keys.raw_terminal():
             while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
-                sys.stderr.write(f"\r{words.format(left=int(left) + 1)} ")
+                # A line that wraps can't be written over: a narrow window gets its beginning.
+                room = keys.window()[0] - 2
+                sys.stderr.write(f"\r{words.format(left=int(left) + 1)[:room]} ")
                 sys.stderr.flush()
                 ready, _, _ = select.select([sys.stdin], [], [], min(left, 1))
                 if ready:

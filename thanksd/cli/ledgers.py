@@ -184,7 +184,9 @@ def _confirm(words: str, question: str) -> None:
     if not can_ask():
         raise NotFoundError(f"{words} Nothing was changed.", "If that is meant: --yes")
     note(words)
-    if not click.confirm(question, err=True):
+    from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
+
+    if not keys.confirm(question):
         raise NotFoundError("Nothing was changed.", "See what is owed: thanksd")
 
 

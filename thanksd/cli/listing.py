@@ -16,7 +16,7 @@ from thanksd.moments import day_words, from_iso, local, say_span
 if TYPE_CHECKING:
     from thanksd.client import Client
 
-_FIRST_WEEK = "People are gladder of these than senders expect."  # Kumar & Epley 2018, Psychological Science 29(9)
+FIRST_WEEK = "People are gladder of these than senders expect."  # Kumar & Epley 2018, Psychological Science 29(9)
 _STATES = ("owed", "due", "snoozed", "confirmed", "thanked", "waived")
 
 
@@ -62,7 +62,7 @@ def _nobody(context: click.Context) -> None:
     month = f" This month: {_counts(summary)}." if summary["met"] else ""
     say(f"Nobody is waiting for thanks.{month}")
     if summary["is_first_week"] and summary["thanked"]:
-        say(_FIRST_WEEK)
+        say(FIRST_WEEK)
 
 
 def month_words(summary: dict[str, int]) -> str:

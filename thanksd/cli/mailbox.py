@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _STARTTLS_PORT, _HIGHEST_PORT = 587, 65535
 _KEY, _SMTP, _OPEN = "transport.kind", "transport.smtp.", "transport.mailto.open"
+_NO_PASSWORDS = "  It takes no passwords from programs. Letters can open in Outlook, for you to send."
 _SECURED = {"tls": "TLS", "starttls": "STARTTLS", "none": "not encrypted"}
 
 
@@ -31,6 +32,8 @@ def ask_account(asker: Asker, old: Config, email: str) -> Account:
     while True:
         if not smtp.host:
             smtp, provider = _ask_server(asker, email, smtp)
+            if _is_handed_over(asker, smtp, provider):
+                return Account("mailto", smtp, asker.given.get(_OPEN, provider.hand_off if provider else "system"))
         try:
             return Login(asker, email, smtp, provider).ask()
         except ConfigError as error:
@@ -83,9 +86,9 @@ def _ask_kind(asker: Asker, old: Config, smtp: Smtp, provider: Provider | None) 
     if smtp.host:
         port = f", port {smtp.port}" if smtp.port else ""
         asker.say(f"  This is {name}: {smtp.host}{port}, {_SECURED[smtp.security]}.")
-    needs_token = bool(provider and provider.auth == "xoauth2" and not smtp.token_command)
+    needs_token = _needs_token(smtp, provider)
     if needs_token:
-        asker.say("  It takes no passwords from programs. Letters can open in Outlook, for you to send.")
+        asker.say(_NO_PASSWORDS)
         ways |= {"1": f"through {name}, by access tokens", "2": "open in Outlook on the web"}
     kinds = {"1": "smtp", "2": "mailto", "3": ""}
     default = "2" if needs_token else "1"
@@ -94,6 +97,18 @@ def _ask_kind(asker: Asker, old: Config, smtp: Smtp, provider: Provider | None) 
     if default == "4":
         ways["4"], kinds["4"] = f"as it is ({old.transport.kind})", old.transport.kind
     return kinds[asker.choose(_KEY, "How do letters leave?", ways, default)]
+
+
+def _needs_token(smtp: Smtp, provider: Provider | None) -> bool:
+    return bool(provider and provider.auth == "xoauth2" and not smtp.token_command)
+
+
+def _is_handed_over(asker: Asker, smtp: Smtp, provider: Provider | None) -> bool:
+    """Ask, where the server that was just named takes no passwords, whether letters open there instead."""
+    if _KEY in asker.given or not _needs_token(smtp, provider):
+        return False
+    asker.say(_NO_PASSWORDS)
+    return asker.agree("Open them in Outlook on the web?", default=True, numbered=False)
 
 
 def _ask_server(asker: Asker, email: str, smtp: Smtp) -> tuple[Smtp, Provider | None]:

@@ -102,5 +102,7 @@ def _confirm(person: dict[str, Any], owed: int) -> None:
             f"This would forget {named} with {owed} thanks. Nobody was forgotten.", "If that is meant: --yes"
         )
     note(f"This forgets {named} with {owed} thanks and their letters. It can't be taken back.")
-    if not click.confirm("Forget them?", err=True):
+    from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
+
+    if not keys.confirm("Forget them?"):
         raise NotFoundError("Nobody was forgotten.", "See everybody: thanksd people")

@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
+from thanksd import states
 from thanksd.addresses import display_safe
+from thanksd.cli import keys
 from thanksd.cli.output import say
 from thanksd.client import Client
 from thanksd.errors import ThanksdError
@@ -72,7 +74,7 @@ class _Watcher:
     def __init__(self, client: Client, number: int, since: str) -> None:
         self.number = number
         self._client, self._since = client, since
-        self._begun = False
+        self._column = 0
         self._seen: _Steps = {}
 
     def watch(self) -> bool:
@@ -117,7 +119,7 @@ class _Watcher:
         return True
 
     def _no_popup(self) -> bool:
-        if self._begun:
+        if self._column:
             click.echo()
         say("No notification server answered.")
         say("i3: start dunst in your session, then thanksd doctor --nudge")
@@ -135,9 +137,14 @@ class _Watcher:
             time.sleep(_LOOK_SECONDS)
 
     def _put(self, words: str) -> None:
-        click.echo(f"{' ... ' if self._begun else '  '}{display_safe(words)}", nl=False)
+        """Say a step behind those before it; on a terminal on a new line where there is no room."""
+        text, before = display_safe(words), " ... " if self._column else "  "
+        is_full = self._column + len(before + text) > keys.window()[0] and sys.stdout.isatty()
+        if self._column and is_full:
+            before, self._column = "\n  ... ", 0
+        click.echo(before + text, nl=False)
         sys.stdout.flush()
-        self._begun = True
+        self._column += len(before.rpartition("\n")[2]) + len(text)
 
     @property
     def _state(self) -> str:
@@ -161,5 +168,5 @@ class _Watcher:
     def _is_over(self) -> bool:
         letter = self._letter
         # One that was handed to a mail program is held until its writer says that it was sent.
-        is_stuck = letter is not None and letter["state"] in _STUCK and letter["reason"] != "handed-off"
+        is_stuck = letter is not None and letter["state"] in _STUCK and letter["reason"] != states.HANDED_OFF
         return self._state in ("thanked", "waived", "snoozed") or is_stuck

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from thanksd import states
 from thanksd.cli import keys, page
 from thanksd.cli.output import say
 
@@ -30,10 +31,10 @@ def ask(letter: dict[str, Any], name: str) -> str:
     Needs a terminal.
     """
     try:
-        if letter["reason"] == "handed-off":
+        if letter["reason"] == states.HANDED_OFF:
             _say(_HANDED_OVER.format(name=name, subject=letter["subject"]))
             return _key_of(_DID_YOU, _DONE)
-        _say(_ADOPTED if letter["reason"] == "adopted" else _BROKE)
+        _say(_ADOPTED if letter["reason"] == states.ADOPTED else _BROKE)
         if letter["server_reply"]:
             _say(f"Last heard: {letter['server_reply']}")
         _say(_LOOK.format(subject=letter["subject"]))

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from thanksd.cli.listing import month_words
+from thanksd import states
+from thanksd.cli.listing import FIRST_WEEK, month_words
 from thanksd.cli.output import note, say, state_of
 from thanksd.errors import ThanksdError
 from thanksd.moments import from_iso, say_span
 
-_FIRST_WEEK = "People are gladder of these than senders expect."  # Kumar & Epley 2018, Psychological Science 29(9)
 _Thanks = dict[str, Any]
 
 
@@ -66,7 +66,7 @@ class Tally:
         month = self._client.call("summary")
         say(f"{sum(map(_is_thanked, shown))} thanked. {month_words(month)}")
         if month["is_first_week"]:
-            say(_FIRST_WEEK)
+            say(FIRST_WEEK)
 
 
 def _is_thanked(one: _Thanks) -> bool:
@@ -75,5 +75,5 @@ def _is_thanked(one: _Thanks) -> bool:
     Of a letter that was handed over nothing is guessed: it counts when its writer says that it was sent.
     """
     letter = one["letter"]
-    is_open_question = bool(letter) and letter["reason"] == "handed-off"
+    is_open_question = bool(letter) and letter["reason"] == states.HANDED_OFF
     return bool(one["state"] == "thanked" or (one["state"] == "confirmed" and not is_open_question))

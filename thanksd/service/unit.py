@@ -19,7 +19,7 @@ ALARM = "thanksd-failed.service"
 NAMES = (NAME, ALARM)
 
 # Where the shell that installs has its own idea of these, the daemon must share it, or it would keep another ledger.
-_CARRIED = ("THANKSD_CONFIG", "THANKSD_STORE", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+_CARRIED = ("THANKSD_CONFIG", "THANKSD_STORE", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _EXEC = re.compile(r'^ExecStart=:"(/[^"\n]*)" run$', re.MULTILINE)
 
 
@@ -91,7 +91,7 @@ def _filled(name: str, program: str, lines: list[str]) -> str:
 def _store_folders(shared: Mapping[str, str]) -> list[str]:
     # They may lie outside the home, where ProtectSystem=strict makes everything read-only.
     store = shared.get("THANKSD_STORE", "").removeprefix("sqlite:///")
-    folders = [shared.get("XDG_DATA_HOME", ""), str(Path(store).parent)]
+    folders = [shared.get("XDG_DATA_HOME", ""), shared.get("XDG_STATE_HOME", ""), str(Path(store).parent)]
     return [folder for folder in folders if folder.startswith("/")]
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from thanksd import ledger, outbox, queries, recovery, timing
+from thanksd import ledger, outbox, queries, recovery
 from thanksd.addresses import check_address, fold
 from thanksd.errors import UsageError
+from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 from thanksd.verbs.editing import change_address
 from thanksd.verbs.sending import recover
@@ -35,18 +36,11 @@ def bounced(context: Context, ref: str, email: str = "") -> dict[str, Any]:
 
 def _take_note(connection: Connection, context: Context, now: datetime, number: int) -> str:
     letter = outbox.live_letter(connection, number)
-    to = recovery.bounce(connection, now, letter.id, number, _next_popup(context, now)) if letter else ""
+    to = recovery.bounce(connection, now, letter.id, number, next_popup(context, now, now)) if letter else ""
     if not to:
         state = f"it is {letter.state}" if letter else "none was written"
         raise UsageError(f"No letter of thanks {number} left, so none came back: {state}.", f"thanksd show {number}")
     return to
-
-
-def _next_popup(context: Context, now: datetime) -> datetime:
-    """Give the next popup of a thanks that its owner has in hand: not in the same minute."""
-    quiet = timing.parse_quiet(context.config.nudge.quiet_hours)
-    only = context.config.nudge.weekdays_only
-    return timing.first_popup(now, now, context.zone, quiet, weekdays_only=only, outright=False)
 
 
 def _give_address(connection: Connection, number: int, to: str, right: str) -> None:

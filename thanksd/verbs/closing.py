@@ -12,6 +12,7 @@ from thanksd.addresses import clean_text
 from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Person, Thanks
 from thanksd.moments import from_iso, local, say_short
+from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 from thanksd.verbs.sending import recover
 from thanksd.when import parse_delay
@@ -86,7 +87,7 @@ def _take_back(connection: Connection, context: Context, now: datetime, number: 
         _take_letter_back(connection, context, now, number, first)
         return f"Taken back: {first}'s letter. Your text is kept. {_owed_words(row.nudge_at, now, context.zone)}"
     before = row.undo_nudge_at or row.nudge_at
-    was = ledger.take_back(connection, now, number, _popup_after_undo(context, now, before))
+    was = ledger.take_back(connection, now, number, next_popup(context, now, before))
     what = {states.SNOOZED: "the snooze", states.WAIVED: "not needed", states.THANKED: "thanked otherwise"}[was]
     return f"Taken back: {what} for {name}. {_owed_words(before, now, context.zone)}"
 
@@ -96,7 +97,7 @@ def _take_letter_back(connection: Connection, context: Context, now: datetime, n
     if letter is None or not outbox.cancel(connection, now, letter.id):
         raise _too_late(letter, first, context.zone, number)
     row = ledger.get(connection, number)
-    ledger.due_again(connection, now, number, _popup_after_undo(context, now, row.nudge_at))
+    ledger.due_again(connection, now, number, next_popup(context, now, row.nudge_at))
     journal.record(connection, now, number, "taken back", was="letter")
 
 
@@ -109,13 +110,6 @@ def _too_late(letter: Any, first: str, zone: str, number: int) -> UsageError:  #
             f"{first}'s letter may have left already.", f"Say what became of it: thanksd resolve {number}"
         )
     return UsageError(f"Too late: {first}'s letter is leaving right now.", f"See how it went: thanksd log {number}")
-
-
-def _popup_after_undo(context: Context, now: datetime, nudge_at: datetime) -> datetime:
-    """Give the next popup of a thanks that was just handled and taken back: not in the same minute."""
-    quiet = timing.parse_quiet(context.config.nudge.quiet_hours)
-    only = context.config.nudge.weekdays_only
-    return timing.first_popup(nudge_at, now, context.zone, quiet, weekdays_only=only, outright=False)
 
 
 def _owed_words(nudge_at: datetime, now: datetime, zone: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, update
 
-from thanksd import journal, ledger, queries, states, timing
+from thanksd import journal, ledger, states, timing
 from thanksd.models import Letter
 from thanksd.moments import local, wall
 from thanksd.transports import describe, handoff
@@ -36,7 +36,7 @@ def hand_over(connection: Connection, context: Context, now: datetime, numbers: 
 def _hold(connection: Connection, context: Context, now: datetime, number: int) -> dict[str, Any]:
     transport = context.config.transport
     fresh = (Letter.thanks_id == number) & (Letter.state == states.QUEUED)
-    held = update(Letter).where(fresh).values(state=states.HELD, reason=queries.HANDED_OFF)
+    held = update(Letter).where(fresh).values(state=states.HELD, reason=states.HANDED_OFF)
     row = connection.execute(held.returning(Letter.sender, Letter.to, Letter.subject, Letter.raw)).one()
     ledger.set_popup(connection, number, next_morning(context, now))
     journal.record(connection, now, number, "handed over", place=describe(transport))

@@ -139,11 +139,16 @@ def _room_today(connection: Connection, context: Context, now: datetime, due: li
 def _popups_today(connection: Connection, context: Context, now: datetime) -> int:
     """Count the popups of today: a digest's nudges were shown at the same moment. What was lost is shown again free."""
     midnight = wall(local(now, context.zone).date(), time(0), context.zone)
-    query = select(func.count(func.distinct(Nudge.shown_at))).where(
-        Nudge.shown_at >= midnight,
-        Nudge.channel == "desktop",
-        Nudge.occasion.in_(_CAN_WAIT),
-        Nudge.withdrawn_at.is_(None),
+    query = (
+        select(func.count(func.distinct(Nudge.shown_at)))
+        .join(Thanks, Nudge.thanks_id == Thanks.id)
+        .where(
+            Nudge.shown_at >= midnight,
+            Thanks.practice.is_(False),
+            Nudge.channel == "desktop",
+            Nudge.occasion.in_(_CAN_WAIT),
+            Nudge.withdrawn_at.is_(None),
+        )
     )
     return int(connection.scalar(query) or 0)
 

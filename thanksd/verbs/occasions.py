@@ -21,7 +21,7 @@ from thanksd.transports import describe
 from thanksd.verbs.context import Context
 
 THANKS, REFUSED, STALE, PASSWORD = "thanks", "refused", "stale", "password"
-HELD, HANDED_OFF, ADOPTED = "held", "handed-off", "adopted"
+HELD, HANDED_OFF, ADOPTED = "held", states.HANDED_OFF, states.ADOPTED
 # About no thanks: the weekly question.
 ASK = "ask"
 _SIX = 6

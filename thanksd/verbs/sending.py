@@ -17,7 +17,9 @@ from thanksd.instance import is_surely_dead, owner
 from thanksd.models import Letter
 from thanksd.outbox import Claim, Result
 from thanksd.transports import Envelope, deliver
+from thanksd.transports.handoff import is_handed_off
 from thanksd.verbs import copying
+from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 
 _SETTLE_TRIES = 5
@@ -128,11 +130,17 @@ def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
     now = context.now
     if how not in ("sent", "resend", "discard"):
         raise UsageError("Say what became of it.", "One of --sent, --resend, --discard, --bounced.")
+    if how == "resend" and is_handed_off(context.config.transport):
+        raise UsageError(
+            "It can't be sent again from here: your letters leave by your own mail program.",
+            f"Take it up anew: thanksd resolve {ref} --discard",
+        )
     recover(context)
     with context.store.write() as connection:
         number = queries.find_ref(connection, ref, closed_too=True)
         letter = outbox.live_letter(connection, number)
-        if letter is None or not outbox.resolve(connection, now, letter.id, number, how):
+        popup_at = next_popup(context, now, now)
+        if letter is None or not outbox.resolve(connection, now, letter, how, popup_at):
             state = letter.state if letter else "not written"
             came_back = f"Did it come back? thanksd resolve {number} --bounced"
             raise UsageError(
