@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -491,7 +492,7 @@ def test_help_lists_its_topics_and_tells_each() -> None:
     listed = thanksd("help").out
     for topic in topics.TOPICS:
         assert f"{topic:<12} {topics.title(topic)}" in listed.splitlines()
-    assert thanksd("help", "start").out.startswith(f"{topics.title('start')}\n\nYou met somebody.")
+    assert thanksd("help", "start").out.startswith(f"{topics.title('start')}\n\nSet up your name, your mail account")
 
 
 @pytest.mark.parametrize("topic", topics.TOPICS)
@@ -519,6 +520,17 @@ def test_every_command_a_topic_names_exists() -> None:
     for topic in topics.TOPICS:
         named = [line.split()[1] for line in topics.text(topic).splitlines() if line.startswith("    thanksd ")]
         assert (topic, set(named) - set(COMMANDS)) == (topic, set())
+
+
+def test_the_readme_names_only_commands_and_files_that_exist() -> None:
+    checkout = Path(__file__).resolve().parent.parent
+    text = (checkout / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?:`|\$ |/bin/|; )thanksd ([a-z]+)", text))
+    assert len(named) > 15
+    assert named - set(COMMANDS) == set()
+    linked = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"`(tests/[^`]+)`", text)
+    assert len(linked) > 5
+    assert [name for name in linked if not (checkout / name).exists()] == []
 
 
 def test_every_setting_a_topic_sets_can_be_set(home: Path) -> None:
