@@ -23,7 +23,7 @@ endef
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo install uninstall test parts lint types package bench lock clean
+.PHONY: help demo install uninstall test parts lint types package bench keystrokes lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -56,6 +56,9 @@ package: $(VENV)/dev  ## sdist, wheel from it, and what a stranger sees who inst
 
 bench: $(VENV)/dev  ## speed, as ratios measured in one run
 	$(BIN)/python tests/bench.py $(ARGS)
+
+keystrokes: $(VENV)/dev  ## write docs/EXPERIENCE.md anew: what ten tasks cost
+	$(BIN)/python tests/keystrokes.py
 
 # pip-tools is a maintainer's tool and stays out of the locks. Run this with the oldest Python we support: what only
 # that one needs (backports) is then locked too, and does no harm to newer ones. UPGRADE=--upgrade takes new versions.

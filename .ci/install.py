@@ -146,20 +146,26 @@ def _command_line(process: Path) -> str:
 
 def _say_the_end() -> None:
     _say(f"thanksd {__version__} is installed: {LINK}")
-    _say('With it: "Thank somebody" in your menu, completion for bash, zsh and fish, and man thanksd.')
+    _say('With it: "Thank somebody" in your menu, completion for bash, zsh, fish; man thanksd.')
     shell = Path(os.environ.get("SHELL", "")).name
     if shell == "zsh":
         folder = furniture.shell_places(os.environ)["zsh"].parent
         _say(f"zsh completes it with this line in ~/.zshrc, above compinit:  fpath=({shlex.quote(str(folder))} $fpath)")
     found = shutil.which("thanksd")
     if str(LINK.parent) not in os.environ.get("PATH", "").split(os.pathsep):
-        _say("Your PATH does not have ~/.local/bin yet. Type this line once, then open a new terminal:")
+        _say("Your PATH does not have ~/.local/bin yet.")
+        _say("Type this line once, then open a new terminal:")
         _say(f"    {_MENDS.get(shell, f'{_TO_BASH}~/.profile')}")
     elif found is not None and Path(found) != LINK:
         _say(f"Your PATH has ~/.local/bin, but another thanksd comes before it: {found}")
     else:
         _say("Your PATH has ~/.local/bin.")
-    _say("Next: thanksd init")
+    _say("Next: thanksd" if _is_set_up() else "Next: thanksd init")
+
+
+def _is_set_up() -> bool:
+    """Say whether there are settings already: this was an upgrade then."""
+    return paths.config_file().exists()
 
 
 def uninstall() -> None:

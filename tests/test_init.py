@@ -254,7 +254,7 @@ def test_a_microsoft_address_is_handed_to_outlook_on_the_web(email: str) -> None
     with terminal(*ALONE, lines=40) as one:
         answer(one, (NAME, "Sam Lee"), (EMAIL, email))
         text = one.ready("It takes no passwords from programs.", "  [2]")
-        assert "2 open in Outlook on the web 3 decide later" in text.replace("\n", " ")
+        assert "2 in Outlook on the web 3 decide later" in text.replace("\n", " ")
         answer(one, (KIND, ""), *REST)
         assert one.end() == 0
     assert settings()["transport"] == {"kind": "mailto", "mailto": {"open": "outlook"}}

@@ -137,8 +137,9 @@ def test_install_upgrade_and_uninstall_of_somebody_who_has_only_a_home(
         env=offline,
     )
     said, home = _lines(done), machine_user.home
-    assert said["install"][-3:] == [
-        "Your PATH does not have ~/.local/bin yet. Type this line once, then open a new terminal:",
+    assert said["install"][-4:] == [
+        "Your PATH does not have ~/.local/bin yet.",
+        "Type this line once, then open a new terminal:",
         "    fish_add_path ~/.local/bin",
         "Next: thanksd init",
     ]
@@ -153,7 +154,7 @@ def test_install_upgrade_and_uninstall_of_somebody_who_has_only_a_home(
     assert said["version"] == [f"thanksd {__version__}", f"thanksd {__version__}", f"thanksd {NEWER}"]
     assert said["versions"] == ["1", "1"]
     assert any(line.startswith("Daemon restarted (pid ") for line in said["upgrade"])
-    assert said["upgrade"][-2:] == ["Your PATH has ~/.local/bin.", "Next: thanksd init"]
+    assert said["upgrade"][-2:] == ["Your PATH has ~/.local/bin.", "Next: thanksd"]
     assert (said["daemon"], said["current"], said["starts"]) == ([NEWER], ["true"], [f"{home}/.local/bin/thanksd"])
     assert said["kept"] == ["same", "1"]
     assert said["once"] == [

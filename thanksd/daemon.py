@@ -26,6 +26,7 @@ from thanksd import __version__, absence, paths
 from thanksd.absence import Absence
 from thanksd.database import open_store
 from thanksd.errors import ConfigError, ThanksdError, TryLaterError
+from thanksd.instance import how_to_stop
 from thanksd.listener import Listener
 from thanksd.moments import from_iso, to_iso
 from thanksd.reminder import Reminder
@@ -257,7 +258,9 @@ def run(store: str, config_file: str, program: list[str], *, once: bool = False)
     lock = opened.lock
     if not lock.acquire("daemon"):
         role, pid = lock.holder()
-        raise TryLaterError(f"It runs already: process {pid} ({role}) has this ledger.", f"Stop it first: kill {pid}")
+        raise TryLaterError(
+            f"It runs already: process {pid} ({role}) has this ledger.", f"Stop it first: {how_to_stop(pid)}"
+        )
     try:
         asyncio.run(_run(store, config_file, program, once=once))
     finally:

@@ -92,6 +92,15 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
+def how_to_stop(pid: int) -> str:
+    """Give the command that stops a process of ours: by its unit where it runs under one (cgroups(7))."""
+    try:
+        group = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
+    except OSError:
+        group = ""
+    return "systemctl --user stop thanksd" if group.rstrip().endswith("/thanksd.service") else f"kill {pid}"
+
+
 def owner() -> str:
     """Name this process so that another can tell whether it is still alive: machine, boot, pid, start time."""
     pid = os.getpid()

@@ -105,7 +105,7 @@ def _say_bounced(context: click.Context, result: dict[str, Any]) -> None:
     one, name = _first(result)
     say(f"{name}: the letter to {result['to']} came back. Your text is kept. Due again: thanksd review {one['id']}")
     if fold(one["person"]["email"] or "") == fold(result["to"]):
-        note(f"Know another address? thanksd edit {one['id']} --email ada@example.com")
+        note(f"Know another address? thanksd edit {one['id']} --email NEW")
 
 
 def _ask(one: dict[str, Any]) -> str:

@@ -188,7 +188,7 @@ def _refuse(one: dict[str, Any], overrides: tuple[str, ...]) -> None:
     if prepared["missing"] == "sender":
         raise ConfigError("Not sent: your own address is not set.", "thanksd config set me.email you@example.com")
     if prepared["missing"] == "address" and prepared["to"]:
-        raise DataError(f"Not sent: {prepared['to']} came back.", f"thanksd edit {number} --email ada@example.com")
+        raise DataError(f"Not sent: {prepared['to']} came back.", f"thanksd edit {number} --email NEW")
     if prepared["missing"] == "address":
         raise DataError(f"Not sent: {name} has no address.", f"thanksd edit {number} --email ada@example.com")
     blocks = [

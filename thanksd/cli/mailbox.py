@@ -89,7 +89,7 @@ def _ask_kind(asker: Asker, old: Config, smtp: Smtp, provider: Provider | None) 
     needs_token = _needs_token(smtp, provider)
     if needs_token:
         asker.say(_NO_PASSWORDS)
-        ways |= {"1": f"through {name}, by access tokens", "2": "open in Outlook on the web"}
+        ways |= {"1": f"through {name}, by access tokens", "2": "in Outlook on the web"}
     kinds = {"1": "smtp", "2": "mailto", "3": ""}
     default = "2" if needs_token else "1"
     if old.me.email and (old.transport.kind or not needs_token):

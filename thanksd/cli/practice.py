@@ -96,7 +96,7 @@ class _Watcher:
         """Wait for the letter to leave; whatever else was answered is an end as well."""
         letter = self._letter
         if self._state == "confirmed" and letter and letter["state"] == "queued":
-            self._put("confirmed, and can be taken back for a moment")
+            self._put("confirmed")
         self._until(lambda: self._is_over() or self._state == "due", _PERSON_SECONDS)
         letter = self._letter
         if self._state == "thanked" and letter:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import click
-
 from thanksd.cli.ending import NOBODY
 from thanksd.cli.output import heading, pad, say, tabbed
 from thanksd.moments import from_iso, say_dated, say_day, say_left, say_short, say_span
@@ -29,7 +27,7 @@ def plain(result: dict[str, Any]) -> None:
 def problems(result: dict[str, Any], *, daemon: bool) -> None:
     """Print what the list's reader should know first, one line each: no daemon, no password, a pause."""
     if not daemon:
-        click.echo(NOBODY)
+        say(NOBODY)
     reasons = [one["letter"]["reason"] for one in result["thanks"] if _letter(one) in _ON_ITS_WAY]
     waiting = [one for one in reasons if one in ("credentials", "password")]
     if waiting:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from thanksd import ledger, outbox, queries, recovery
+from thanksd import ledger, outbox, queries, recovery, states
 from thanksd.addresses import check_address, fold
 from thanksd.errors import UsageError
 from thanksd.verbs.again import next_popup
@@ -37,6 +37,8 @@ def bounced(context: Context, ref: str, email: str = "") -> dict[str, Any]:
 def _take_note(connection: Connection, context: Context, now: datetime, number: int) -> str:
     letter = outbox.live_letter(connection, number)
     to = recovery.bounce(connection, now, letter.id, number, next_popup(context, now, now)) if letter else ""
+    if not to and letter is not None and letter.reason == states.BOUNCED:
+        raise UsageError("That letter came back already.", f"Give the new address: thanksd edit {number} --email NEW")
     if not to:
         state = f"it is {letter.state}" if letter else "none was written"
         raise UsageError(f"No letter of thanks {number} left, so none came back: {state}.", f"thanksd show {number}")

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select, update
 
 from thanksd import guard, journal, ledger, queries, states
 from thanksd.errors import TryLaterError
-from thanksd.instance import InstanceLock
+from thanksd.instance import InstanceLock, how_to_stop
 from thanksd.models import Letter, Thanks
 from thanksd.outbox import end_attempt
 from thanksd.rows import AnyRow
@@ -71,7 +71,8 @@ def alone(lock: InstanceLock, role: str) -> Iterator[None]:
     """Keep daemons away while a ledger changes hands. Raises TryLaterError naming the one that has it."""
     if not lock.acquire(role):
         holder, pid = lock.holder()
-        raise TryLaterError(f"Process {pid} ({holder}) has this ledger. Nothing was changed.", f"Stop it: kill {pid}")
+        words = f"Process {pid} ({holder}) has this ledger. Nothing was changed."
+        raise TryLaterError(words, f"Stop it: {how_to_stop(pid)}")
     try:
         yield
     finally:

@@ -17,7 +17,8 @@ from thanksd.errors import DataError, UsageError
 from thanksd.models import Draft, Thanks
 from thanksd.moments import from_iso, local, to_iso
 from thanksd.rows import AnyRow
-from thanksd.transports import describe, handoff
+from thanksd.transports import handoff
+from thanksd.verbs import occasions
 from thanksd.verbs.context import Context
 from thanksd.verbs.facts import facts_of
 from thanksd.when import is_duration, parse_delay
@@ -209,7 +210,7 @@ def prepare(context: Context, ref: str, *, at: str = "", at_once: bool = False, 
     shown = {
         **plain_draft(note),
         "from": _from(context),
-        "by": describe(context.config.transport),
+        "by": occasions.account(context.config.transport),
         "transport": context.config.transport.kind,
         "place": _place(context),
         "paste": _must_be_pasted(context, note),
