@@ -6,6 +6,7 @@ where nothing will send it.
 
 from __future__ import annotations
 
+import math
 import select
 import signal
 import sys
@@ -84,7 +85,7 @@ def _count_down(until: datetime, words: str) -> str:
             while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
                 # A line that wraps can't be written over: a narrow window gets its beginning.
                 room = keys.window()[0] - 2
-                sys.stderr.write(f"\r{words.format(left=int(left) + 1)[:room]} ")
+                sys.stderr.write(f"\r{words.format(left=math.ceil(left))[:room]} ")
                 sys.stderr.flush()
                 ready, _, _ = select.select([sys.stdin], [], [], min(left, 1))
                 if ready:
