@@ -48,7 +48,7 @@ fi
 systemctl --user import-environment SSL_CERT_FILE LD_PRELOAD FAKETIME_TIMESTAMP_FILE FAKETIME_NO_CACHE \
     FAKETIME_DONT_FAKE_MONOTONIC 2>/dev/null
 env >~/session-environment
-bash --noprofile --rcfile ~/rc.shell -i
+bash -i
 """
 
 
@@ -65,18 +65,25 @@ class Login:
         """Type a line at the prompt that is there."""
         self.terminal.line(line)
 
-    def sees(self, *texts: str) -> str:
-        """Wait until these stand on the screen and the program asks, or the shell's prompt is back."""
-        return self.terminal.ready(*texts)
+    def sees(self, *texts: str, seconds: float = DEADLINE) -> str:
+        """Wait until these stand on the screen and the program asks, or the shell's prompt is back; give the screen."""
+        self.until(lambda: all(text in self.screen for text in texts) and self.terminal._is_asking(), seconds)
+        return self.screen
+
+    @property
+    def screen(self) -> str:
+        """What stands on the screen of the terminal."""
+        return self.terminal.text
 
     def runs(self, line: str) -> str:
         """Type a command, wait for the next shell prompt, and give the screen."""
         self.terminal.line("clear; " + line)
         return self.back()
 
-    def back(self) -> str:
-        """Wait for the shell's prompt."""
-        return self.terminal.until(lambda: self.terminal._is_asking() and self.terminal.lines[-1] == "~>")
+    def back(self, seconds: float = DEADLINE) -> str:
+        """Wait for the shell's prompt, and give the screen."""
+        self.until(lambda: self.terminal._is_asking() and self.terminal.lines[-1] == "~>", seconds)
+        return self.screen
 
     def does(self, script: str) -> str:
         """Let something happen in this session beside the terminal, and give what it printed."""
@@ -94,7 +101,7 @@ class Login:
 
     def asks(self, *words: str) -> dict[str, Any]:
         """Run a command with --json beside the terminal, and give its facts; {} where it failed."""
-        out = self.does(f"~/venv/bin/thanksd {' '.join(words)} --json 2>/dev/null || thanksd {' '.join(words)} --json")
+        out = self.does(f"PATH=~/.local/bin:~/venv/bin:$PATH thanksd {' '.join(words)} --json")
         try:
             found: dict[str, Any] = json.loads(out)
         except ValueError:
@@ -138,7 +145,8 @@ class Login:
 
     def _diary(self) -> str:
         return self.does(
-            "thanksd log; thanksd; systemctl --user status thanksd --no-pager; dunstctl history | head -40"
+            "PATH=~/.local/bin:~/venv/bin:$PATH; thanksd log; thanksd; systemctl --user status thanksd --no-pager;"
+            " dunstctl history | head -40; thanksd doctor; cat ~/.local/state/thanksd/* | tail"
         )
 
 
@@ -146,6 +154,7 @@ def settle_in(user: MachineUser, *, desktop: bool = True, keyring: bool = True) 
     """Furnish a home: dunst's settings, a shell's, what a mail program and a browser would be (they note what opens)."""
     parts.need("Xvfb", "dunst", "dunstctl", "xdotool", "xterm", "gnome-keyring-daemon", "busctl", "nsenter", "xdg-open")
     user.write("rc.shell", _SHELL_RC)
+    user.write(".bashrc", ". ~/rc.shell\n")
     user.write("pick.sh", _PICK, 0o700)
     user.write("dunstrc", _DUNSTRC.format(home=user.home))
     user.write("record-open", _OPEN_RECORDER, 0o700)
@@ -157,14 +166,20 @@ def settle_in(user: MachineUser, *, desktop: bool = True, keyring: bool = True) 
 
 
 @contextmanager
-def login(user: MachineUser, *, hosts: str = "", **environ: str) -> Iterator[Login]:
-    """Log in, as after a boot: a fresh user manager and desktop on the home as it is; log out at the end."""
+def login(
+    user: MachineUser, *, hosts: str = "", machine_id: str = "", lines: int = 24, **environ: str
+) -> Iterator[Login]:
+    """Log in, as after a boot: a fresh user manager and desktop on the home as it is; log out at the end.
+
+    `machine_id` makes it another machine; `lines` is the height of the terminal's window; `environ` is added to the
+    session's, over its PATH too.
+    """
     path = f"{user.home}/.local/bin:{user.home}/venv/bin:/usr/local/bin:/usr/bin:/bin"
     variables = {"TERM": "xterm", "PATH": path, **environ}
     command, *words = command_as_user(user.name, _LOGIN, variables)
     (user.home / "session-environment").unlink(missing_ok=True)
-    of_root: dict[str, Any] = {**environ_of_root(hosts)}
-    terminal = Terminal(*words, program=command, **of_root)
+    of_root: dict[str, Any] = {**environ_of_root(hosts, machine_id)}
+    terminal = Terminal(*words, program=command, lines=lines, **of_root)
     try:
         one = Login(user, terminal)
         one.back()

@@ -6,9 +6,6 @@ import os
 import pwd
 import subprocess
 import sys
-import tarfile
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,30 +43,10 @@ fact() { thanksd service status --json | grep -o "\"$1\": [^,}]*" | cut -d' ' -f
 """
 
 
-@pytest.fixture(scope="session")
-def wheels(machine_account: MachineUser) -> Iterator[Path]:
-    """A folder that anybody may read, with all that is locked, and what pipx wants besides."""
-    with tempfile.TemporaryDirectory(prefix="td-wheels-", dir="/tmp") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        pip = [str(machine_account.home / "venv/bin/python"), "-m", "pip", "download", "-q", "-d", str(folder)]
-        for words in (["-r", "requirements.lock"], ["-r", "requirements-build.lock"], ["pip", "setuptools", "wheel"]):
-            done = subprocess.run(
-                [*pip, *words], cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=300
-            )
-            assert done.returncode == 0, done.stderr
-        yield folder
-
-
 @pytest.fixture
-def offline(machine_user: MachineUser, dist: Path, wheels: Path) -> dict[str, str]:
+def offline(machine_user: MachineUser, source: Path, wheels: Path) -> dict[str, str]:
     """The source in ~/src, and the environment of somebody who has that and what it needs, and no network."""
-    parts.need("make")
-    (sdist,) = dist.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        archive.extractall(machine_user.home, filter="data")
-    (machine_user.home / sdist.name.removesuffix(".tar.gz")).rename(machine_user.home / "src")
-    subprocess.run(["chown", "-R", f"{machine_user.name}:", str(machine_user.home)], check=True)
+    assert source.is_dir()
     path = f"{machine_user.home}/.local/bin:/usr/local/bin:/usr/bin:/bin"
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PATH": path}
 
