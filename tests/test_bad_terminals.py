@@ -232,7 +232,7 @@ _REVIEW: dict[str, tuple[Callable[[rigs.Terminal], None], str]] = {
     "letter": (lambda _: None, "? help"),
     "help": (lambda screen: screen.key("?"), "Any key: back"),
     "detail": (lambda screen: screen.key("d"), "Finish it as if"),
-    "otherwise": (lambda screen: screen.key("t"), "Thanked how?"),
+    "otherwise": (lambda screen: screen.key("t"), "How? p in person"),
 }
 
 

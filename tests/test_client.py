@@ -164,7 +164,9 @@ def test_somebody_else_who_reaches_it_is_told_nothing(short_dir: Path) -> None:
         for one in (path, *path.parents):
             if one.is_relative_to(short_dir):
                 one.chmod(0o777)
-        assert _as_stranger(path, _signed(verb="owed")) in {"said b''", "refused ConnectionResetError"}
+        # The line is cut while the stranger still speaks, or after that.
+        told_nothing = {"said b''", "refused ConnectionResetError", "refused BrokenPipeError"}
+        assert _as_stranger(path, _signed(verb="owed")) in told_nothing
         _as_stranger(path, _signed(verb="waive", params={"ref": "1"}))
         assert value("SELECT state FROM thanks WHERE id = 1") == "owed"
         assert _ask(json.dumps(_signed(verb="owed")).encode() + b"\n").startswith(b'{"result":')
