@@ -182,6 +182,8 @@ def thanked(connection: Connection, now: datetime, thanks: int) -> None:
     """Note that the letter was accepted (or the user says that it arrived)."""
     row = get(connection, thanks)
     _move(connection, now, row, states.THANKED, closed_at=now, popup_at=None, how="letter", undo_state=None)
+    # A popup about the letter itself (a password, an outcome nobody knew) has nothing to ask any more.
+    _answer(connection, now, thanks, "sent")
 
 
 def due_again(connection: Connection, now: datetime, thanks: int, popup_at: datetime) -> None:

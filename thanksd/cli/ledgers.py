@@ -65,6 +65,7 @@ def restore(context: click.Context, file: str, yes: bool) -> None:
     if not yes:
         _confirm(f"This puts {source} in the place of your ledger, which is kept beside it.", "Put it there?")
     found = keeping.restore(state_of(context).store_url, source, datetime.now(UTC))
+    _look_for_daemon(context)
     facts = {"path": found["path"], "kept": found["kept"]}
     if wants_json(context, restored=facts, thanks=found["thanks"], learned=found["learned"]):
         return
@@ -164,6 +165,7 @@ def adopt(context: click.Context, yes: bool) -> None:
         held = f" {_letters(now['letters'])} waiting will be held, for you to decide." if now["letters"] else ""
         _confirm(f"{now['words']} Only one may go on.{held}", "Take it over?")
     found = world.call("adopt", {})
+    _look_for_daemon(context)
     if wants_json(context, adopted=found["adopted"], thanks=found["thanks"]):
         return
     say("This ledger is this machine's now." if found["adopted"] else "This ledger is this machine's already.")
@@ -174,6 +176,11 @@ def _world(context: click.Context) -> World:
     from thanksd.world import World  # noqa: PLC0415  as above
 
     return World(state_of(context).store_url, state_of(context).config_file)
+
+
+def _look_for_daemon(context: click.Context) -> None:
+    """Let the command end, on a terminal, with how to start the daemon: it had to be stopped for this."""
+    state_of(context).client.poke()
 
 
 def _confirm(words: str, question: str) -> None:
