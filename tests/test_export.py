@@ -188,7 +188,7 @@ def test_a_file_is_private_new_and_read_from_a_pipe_and_the_daemon_sees_what_cam
         found = thanksd("import", "-", "--json", stdin=piped.out.encode()).json
         assert (found["v"], found["imported"]) == (1, {"new": 8, "known": 0})
         done = thanksd("import", str(file))
-        assert (done.code, done.out) == (0, "0 thanks are new here, 8 were known.\n")
+        assert (done.code, done.out) == (0, "New here: 0 thanks. Known already: 8.\n")
     assert query("SELECT count(*) FROM thanks") == [(8,)]
     assert thanksd("log", "1").out.endswith("came with an import\n")
     assert thanksd("import", str(home / "nothing.json")).code == 2

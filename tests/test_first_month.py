@@ -347,9 +347,9 @@ def _takes_over(one: Login, month: Month) -> None:
 def _brings_together(one: Login) -> None:
     assert one.state(2) in ("owed", "due")
     text = _flat(one.runs("thanksd import ~/export.json"))
-    assert "1 thanks are new here, 2 were known. Thanked there already, so here too: Chen Wei." in text
+    assert "New here: 1 thanks. Known already: 2. Thanked there already, so here too: Chen Wei." in text
     (first, *rest) = one.runs("thanksd import ~/export.json").split("\n")
-    assert (first, rest) == ("0 thanks are new here, 3 were known.", ["~>"])
+    assert (first, rest) == ("New here: 0 thanks. Known already: 3.", ["~>"])
 
 
 def _puts_the_old_copy_back(one: Login) -> None:
@@ -362,11 +362,11 @@ def _puts_the_old_copy_back(one: Login) -> None:
     text = _flat(_restores(one))
     assert "Put back: " in text
     assert "Thanked since that copy, as the ledger of before knows: Ada Lovelace, Chen Wei." in text
-    # LATER     assert "Start it: thanksd service install" in text
+    assert "Start it: thanksd service install" in text
     one.runs("thanksd service install")
     one.until(lambda: one.asks("service", "status")["service"]["running"])
     # What came after the copy is in the export still.
-    assert "1 thanks are new here, 2 were known." in one.runs("thanksd import ~/export.json")
+    assert "New here: 1 thanks. Known already: 2." in one.runs("thanksd import ~/export.json")
 
 
 def _restores(one: Login) -> str:

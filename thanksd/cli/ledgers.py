@@ -130,7 +130,7 @@ def _tell_import(context: click.Context, found: dict[str, Any]) -> None:
     facts = {"new": found["new"], "known": found["known"]}
     if wants_json(context, imported=facts, thanks=found["thanks"], learned=found["learned"]):
         return
-    say(f"{found['new']} thanks are new here, {found['known']} were known.")
+    say(f"New here: {found['new']} thanks. Known already: {found['known']}.")
     if found["learned"]:
         note(f"Thanked there already, so here too: {_names(found['learned'])}.")
     _say_held(found["thanks"])
