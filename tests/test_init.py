@@ -264,7 +264,7 @@ def test_who_runs_a_domain_is_an_answer_too_and_a_mistyped_one_is_asked_about() 
     with terminal(*ALONE, lines=40) as one:
         answer(one, (NAME, "Sam Lee"), (EMAIL, "sam at home"), ("This is not an address", "sam@gmial.com"))
         answer(one, ("gmail.com? [Y/n]", "n"), (KIND, "1"), (SERVER, "microsoft"))
-        one.ready("Command that prints the access token")
+        one.ready("It takes no passwords from programs.", "Open them in Outlook on the web?")
         one.send("\x03")
         assert one.end() == 130
     with terminal(*ALONE, lines=40) as one:

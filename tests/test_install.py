@@ -118,7 +118,7 @@ def test_install_upgrade_and_uninstall_of_somebody_who_has_only_a_home(
         "Your PATH does not have ~/.local/bin yet.",
         "Type this line once, then open a new terminal:",
         "    fish_add_path ~/.local/bin",
-        "Next: thanksd init",
+        "Next: thanksd",
     ]
     assert said["man"] == [f"{home}/.local/share/man/man1/thanksd.1"]
     assert said["bash"] == ["complete -o nosort -F _thanksd_completion thanksd"]

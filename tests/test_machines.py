@@ -342,7 +342,7 @@ def sshfs(folder: Path) -> Iterator[Path]:
     near.mkdir()
     ours, theirs = socket.socketpair()
     with ours, theirs, contextlib.ExitStack() as stack:
-        stack.enter_context(subprocess.Popen([str(server)], stdin=theirs.fileno(), stdout=theirs.fileno()))
+        far_end = stack.enter_context(subprocess.Popen([str(server)], stdin=theirs.fileno(), stdout=theirs.fileno()))
         command = ["sshfs", "-f", "-o", "passive", f":{far}", str(near)]
         mounted = stack.enter_context(
             subprocess.Popen(command, stdin=ours.fileno(), stdout=ours.fileno(), stderr=subprocess.DEVNULL)
@@ -355,6 +355,8 @@ def sshfs(folder: Path) -> Iterator[Path]:
             yield near
         finally:
             subprocess.run(["fusermount3", "-u", str(near)], check=False)
+            far_end.terminate()
+            mounted.terminate()
 
 
 def test_a_ledger_on_another_machine_s_file_system_is_refused_before_anything_is_made(short_dir: Path) -> None:

@@ -196,7 +196,11 @@ def test_the_commands_say_how_it_stands_in_words_and_in_json() -> None:
     # Nothing pops up, and no line takes its place.
     lines = _in_terminal("owed").splitlines()
     # Broken at a space: it is longer than the window.
-    assert lines[:3] == ["Nobody will remind you: the daemon is not running. Start it:", "thanksd service install", first]
+    assert lines[:3] == [
+        "Nobody will remind you: the daemon is not running. Start it:",
+        "thanksd service install",
+        first,
+    ]
     assert "Thank Chen Wei?" not in "".join(lines)
     assert json.loads(thanksd("resume", "--json").out) == {
         "v": 1,
