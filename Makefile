@@ -23,7 +23,7 @@ endef
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo install uninstall test parts lint types package bench keystrokes lock clean
+.PHONY: help demo install uninstall test matrix parts lint types package bench keystrokes lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -40,6 +40,10 @@ uninstall:  ## remove what make install made; your ledger, settings and template
 
 test: parts $(VENV)/dev  ## run every test (ARGS="-k word" for some)
 	$(BIN)/pytest --no-fold-skipped -n 2 $(ARGS)
+
+matrix: parts $(VENV)/dev  ## every kill, fault and clock case; writes docs/RELIABILITY.md
+	$(BIN)/pytest --no-fold-skipped -n 2 --cells $(VENV)/cells.json $(ARGS)
+	$(BIN)/python tests/reliability.py $(VENV)/cells.json
 
 parts:  ## the Debian packages real-part tests need: root installs them, others read the line
 	@bash .ci/parts

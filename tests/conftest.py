@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["systemd_rigs"]
+pytest_plugins = ["systemd_rigs", "cells"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
