@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SCRIPT = Path(sys.executable).parent / "thanksd"
+import program_rigs
+
+SCRIPT = program_rigs.SCRIPT
 
 
 class Done(NamedTuple):
@@ -38,7 +38,7 @@ def thanksd(
 ) -> Done:
     """Run one command to its end."""
     environ = {name: value for name, value in os.environ.items() if name not in without} | dict(env or {})
-    done = subprocess.run([SCRIPT, *arguments], input=stdin, env=environ, capture_output=True, check=False, timeout=60)
+    done = program_rigs.run([SCRIPT, *arguments], stdin=stdin, env=environ)
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

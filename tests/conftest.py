@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from program_rigs import Start
 
 pytest_plugins = ["systemd_rigs", "cells"]
 
@@ -22,10 +23,30 @@ _OF_OTHERS = (
     *("DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "XDG_CURRENT_DESKTOP", "XDG_SESSION_TYPE", "TERMINAL"),
     *("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "INVOCATION_ID", "LISTEN_FDS", "CREDENTIALS_DIRECTORY"),
     *("EDITOR", "VISUAL", "PAGER", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES"),
-    *("LANGUAGE", "LC_TIME", "LC_MESSAGES", "LC_CTYPE", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHON_KEYRING_BACKEND"),
-    *("PYTHONPATH", "PYTHONHOME", "PYTHONWARNINGS", "PYTHONUTF8", "PYTHONIOENCODING", "PYTHONDONTWRITEBYTECODE"),
+    *("LANGUAGE", "LC_TIME", "LC_MESSAGES", "LC_CTYPE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
     *("XDG_CONFIG_DIRS", "XDG_DATA_DIRS"),
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole-start", action="store_true", help="start the program by its script each time (slow)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    Start.is_whole = bool(config.getoption("--whole-start"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what needs the built package in one process: it is built, and installed for a user of the machine, once."""
+    for item in items:
+        if "dist" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("installed"))
+
+
+@pytest.fixture
+def whole_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start the program by its script, as a person's shell does."""
+    monkeypatch.setattr(Start, "is_whole", True)
 
 
 @pytest.fixture
@@ -44,7 +65,7 @@ def home(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for variable, name in _folders().items():
         monkeypatch.setenv(variable, str(folder / name) if name else str(folder))
     (folder / "run").mkdir(mode=0o700)
-    for variable in (*_OF_OTHERS, *(name for name in os.environ if name.startswith("THANKSD_"))):
+    for variable in (*_OF_OTHERS, *(name for name in os.environ if name.startswith(("THANKSD_", "PYTHON")))):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     monkeypatch.setenv("TZ", "Europe/Berlin")

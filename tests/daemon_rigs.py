@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from cli_rigs import config_file, configure, store_file
+from program_rigs import Program
 
 from thanksd import config, paths, verbs
 from thanksd.client import Client
@@ -114,17 +115,20 @@ def daemon(
     ready: bool = True,
     quick: bool = False,
     absence: tuple[float, float] | None = None,
+    copies: bool = False,
 ) -> Iterator[Daemon]:
     """Run the daemon until the block ends; with `ready` it answers on its socket when the block begins.
 
     With `quick` its clock ticks each second instead of each half minute; `absence` are the seconds that are an absence
-    and those that popups wait after one, for the quick one.
+    and those that popups wait after one, for the quick one; with `copies` it keeps one of the ledger at once.
     """
     log = Path(os.environ["HOME"]) / f"daemon-{time.monotonic_ns()}.log"
-    program = [sys.executable, "-c", _absence(absence) + _QUICK] if quick else [SCRIPT]
+    at_once = "from thanksd import copier; copier.SETTLE = 0.0\n" if copies else ""
     with log.open("wb") as said:
-        process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *program, "run", *arguments],
+        process = Program(
+            [SCRIPT, "run", *arguments],
+            source=at_once + _absence(absence) + _QUICK if quick else "",
+            is_tied=True,
             env={**os.environ, **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=said,

@@ -20,6 +20,7 @@ from jeepney import (  # type: ignore[import-untyped]  # jeepney ships no types
     HeaderFields,
     Message,
     MessageType,
+    new_error,
     new_method_call,
     new_method_return,
     new_signal,
@@ -171,6 +172,7 @@ class ScriptedServer:
         self.shown: list[tuple[Any, ...]] = []
         self.closed: list[int] = []
         self.at_once: list[tuple[str, str, tuple[Any, ...]]] = []
+        self.refuses = False
         self.gate = asyncio.Event()
         self.gate.set()
         self._connection: DBusConnection | None = None
@@ -208,6 +210,9 @@ class ScriptedServer:
         self.client = message.header.fields[HeaderFields.sender]
         self.shown.append(message.body)
         await self.gate.wait()
+        if self.refuses:
+            await connection.send(new_error(message, f"{NAME}.Error.Full", "s", ("there are too many",)))
+            return
         signals = [new_signal(_emitter(), name, types, body) for name, types, body in self.at_once]
         # In one write, so that the signals are there before anybody has looked at the reply.
         messages = [new_method_return(message, "u", (len(self.shown),)), *signals]

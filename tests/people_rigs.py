@@ -137,8 +137,12 @@ class Login:
 
     def until(self, happened: Callable[[], Any], seconds: float = DEADLINE) -> Any:
         """Wait until something happened, or fail with what stands on the screen."""
-        end = time.monotonic() + seconds
+        looked = time.monotonic()
+        end = looked + seconds
         while not (found := happened()):
+            # To look takes programs, which what is waited for would like to run instead.
+            time.sleep(min(time.monotonic() - looked, 0.5))
+            looked = time.monotonic()
             self.terminal._take()
             assert time.monotonic() < end, f"it did not happen in time:\n{self.terminal.text}\n{self._diary()}"
         return found

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
+import program_rigs
 import pyte
 
-PROGRAM = str(Path(sys.executable).with_name("thanksd"))
+PROGRAM = str(program_rigs.SCRIPT)
 DEADLINE = 20.0
 
 CONFIG = """\
@@ -42,9 +41,10 @@ def configure(home: Path, *, undo: str = "30s", text: str = CONFIG) -> Path:
 
 def thanksd(*words: str, code: int = 0) -> str:
     """Run the program without a terminal, and give what it printed; it must end with `code`."""
-    done = subprocess.run([PROGRAM, *words], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    done = program_rigs.run([PROGRAM, *words])
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == code, said
+    return said
 
 
 def letters(mail: Path) -> list[Path]:
@@ -61,7 +61,7 @@ class Terminal:
         self._window_closed = False
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
-        self._child = pexpect.spawn(
+        self._child = program_rigs.InTerminal(
             program, list(words), dimensions=(lines, columns), env={**os.environ, "TERM": "xterm", **environ}, timeout=5
         )
         # pexpect's own pause before each sending is not ours: we wait for what is on the screen.
@@ -141,6 +141,11 @@ class Terminal:
     def is_echoing(self) -> bool:
         """Say whether the terminal is in its ordinary mode."""
         return bool(self._child.getecho())
+
+    def is_waiting(self) -> bool:
+        """Say whether the program sleeps until something happens (proc(5)), rather than is on its way there."""
+        stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return stat.rpartition(")")[2].split()[0] == "S"
 
     def type_while_stopped(self, text: str, *, before: str) -> bool:
         """Stop the program and type, if `before` does not end the screen yet; let it go on, and say whether it did not."""

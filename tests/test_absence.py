@@ -10,6 +10,7 @@ from pathlib import Path
 
 import desktop_rigs
 import pytest
+from cells import Say
 from cli_rigs import change, new_ledger, store_file
 from daemon_rigs import Ledger, add, client, daemon, query, settings, value, wait_for
 from desktop_rigs import Desk
@@ -177,7 +178,8 @@ def _digest(desk: Desk) -> None:
     wait_for(lambda: [one["summary"] for one in desk.history()] == ["2 people to thank"])
 
 
-def test_what_came_due_while_the_daemon_stood_still_is_one_popup_a_while_after(desk: Desk) -> None:
+@pytest.mark.cell("Clock", "Suspended over the due moment", "two due, on a real dunst")
+def test_what_came_due_while_the_daemon_stood_still_is_one_popup_a_while_after(desk: Desk, seen: Say) -> None:
     with desk.dunst(), daemon(environ=_session(desk), quick=True, absence=(4, 2)) as running:
         for name in ("Ada Lovelace", "Chen Wei"):
             add(name, after="3s")
@@ -192,6 +194,7 @@ def test_what_came_due_while_the_daemon_stood_still_is_one_popup_a_while_after(d
         for name in ("Tom Jones", "Grace Hopper"):
             add(name, after="0s")
         wait_for(lambda: desk.displayed() == 2)
+    seen("both nudged once, in one popup, two minutes after it goes on", cases=2)
 
 
 def test_a_daemon_that_dies_before_the_digest_leaves_it_to_the_next_one(desk: Desk) -> None:

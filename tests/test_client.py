@@ -172,16 +172,6 @@ def test_somebody_else_who_reaches_it_is_told_nothing(short_dir: Path) -> None:
         assert _ask(json.dumps(_signed(verb="owed")).encode() + b"\n").startswith(b'{"result":')
 
 
-def test_a_daemon_of_another_version_is_passed_by_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    with daemon() as running:
-        monkeypatch.setattr(client_module, "__version__", "0.0.0")
-        asker = client()
-        added = asker.call("add", who="Ada Lovelace", after="1h")
-        assert (asker._world is not None, added["thanks"][0]["id"]) == (True, 1)
-        assert value("SELECT count(*) FROM event WHERE what = 'added'") == 1
-        assert running.process.poll() is None
-
-
 def test_another_config_runs_in_process_and_wakes_the_daemon(home: Path) -> None:
     settings(channels='["desktop"]')
     other = home / "other.toml"

@@ -10,6 +10,7 @@ from typing import Any
 
 import parts
 import pexpect
+import program_rigs
 import pytest
 from cli_rigs import SCRIPT, Done, change, configure, new_ledger, store_file, thanksd
 
@@ -186,6 +187,7 @@ def test_a_thanks_holds_what_was_noted(ledger: Path) -> None:
     assert (one["state"], one["letter"]) == ("due", None)
 
 
+@pytest.mark.usefixtures("whole_start")
 def test_a_letter_goes_from_draft_to_log_in_the_shapes_of_the_contract(ada: Path, maildir: Path) -> None:
     assert faults(thanksd("draft", "1", "--json").json, DRAFT) == []
     sent = thanksd("send", "1", "--yes", "--now", "--json").json
@@ -351,20 +353,22 @@ def test_a_letter_is_not_sent_without_a_word_where_nobody_can_be_asked(ada: Path
     assert ada.exists()
 
 
+@pytest.mark.usefixtures("whole_start")
 def test_a_reader_that_leaves_is_not_an_error(ada: Path) -> None:
     for words in (["owed"], ["log"], ["show", "1", "--json"], ["help", "states"], ["--help"]):
         reading, writing = os.pipe()
         os.close(reading)
         try:
-            done = subprocess.run([SCRIPT, *words], stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60)
+            reader = program_rigs.Program([SCRIPT, *words], stdout=writing, stderr=subprocess.PIPE)
         finally:
             os.close(writing)
-        assert (words, done.returncode, done.stderr) == (words, 0, b"")
+        _, said = reader.communicate(timeout=60)
+        assert (words, reader.returncode, said) == (words, 0, b"")
     assert ada.exists()
 
 
 def test_control_c_ends_quietly_and_changes_nothing(ada: Path) -> None:
-    with pexpect.spawn(str(SCRIPT), ["people", "forget", "ada"], timeout=20, encoding="utf-8") as terminal:
+    with program_rigs.InTerminal(str(SCRIPT), ["people", "forget", "ada"], timeout=20, encoding="utf-8") as terminal:
         terminal.expect("Forget them")
         terminal.sendintr()
         terminal.expect(pexpect.EOF)
@@ -380,7 +384,9 @@ def test_control_c_ends_quietly_and_changes_nothing(ada: Path) -> None:
 def on_terminal(*words: str, **env: str) -> str:
     """Give what a command prints on a terminal of 80 columns."""
     environ = {**os.environ, "TERM": "xterm-256color", **env}
-    with pexpect.spawn(str(SCRIPT), list(words), env=environ, timeout=20, encoding="utf-8", dimensions=(24, 80)) as it:
+    with program_rigs.InTerminal(
+        str(SCRIPT), list(words), env=environ, timeout=20, encoding="utf-8", dimensions=(24, 80)
+    ) as it:
         it.expect(pexpect.EOF)
         printed = str(it.before)
     assert it.exitstatus == 0, printed
@@ -534,7 +540,7 @@ def test_the_same_meeting_twice_needs_to_be_meant(ledger: Path) -> None:
 
 def test_the_same_meeting_twice_asks_on_a_terminal(ledger: Path) -> None:
     assert thanksd(*ADA).code == 0
-    with pexpect.spawn(str(SCRIPT), list(ADA), timeout=20, encoding="utf-8") as terminal:
+    with program_rigs.InTerminal(str(SCRIPT), list(ADA), timeout=20, encoding="utf-8") as terminal:
         terminal.expect(r"\(1\)\. Another one\? \[y/N\]")
         terminal.sendline("y")
         terminal.expect(pexpect.EOF)

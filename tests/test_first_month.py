@@ -14,12 +14,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import parts
+from clock_rigs import faketime
 from people_rigs import Login, login, provider, settle_in
 from smtp_rigs import Mailbox
 from systemd_rigs import MachineUser
 
-_FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 _BERLIN = ZoneInfo("Europe/Berlin")
 # Their event loop gives the kernel timers of its own clock, and fails now and then where another one is told.
 _WITHOUT_CLOCK = '#!/bin/sh\nunset LD_PRELOAD\nexec /usr/bin/{name} "$@"\n'
@@ -37,7 +36,6 @@ class Month:
     """
 
     def __init__(self, user: MachineUser, box: Mailbox, host: str, address: str) -> None:
-        parts.need("faketime")
         self.user, self.box, self._host, self._address = user, box, host, address
         self.ahead = timedelta()
         today = datetime.now(_BERLIN).replace(hour=10, minute=0, second=0, microsecond=0)
@@ -86,7 +84,7 @@ def _month(user: MachineUser, folder: Path, host: str, address: str, me: str, wo
         month = Month(user, box, host, address)
         trusted = user.write("ca.pem", authority.file.read_text(encoding="ascii"))
         variables = {
-            "LD_PRELOAD": str(_FAKETIME),
+            "LD_PRELOAD": faketime(),
             "FAKETIME_TIMESTAMP_FILE": f"{user.home}/clock",
             "FAKETIME_NO_CACHE": "1",
             "SSL_CERT_FILE": str(trusted),

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import desktop_rigs
 import parts
 import pytest
+from cells import Say, cell
 from cli_rigs import change, config_file, new_ledger, store_file, thanksd
 from daemon_rigs import Ledger, client, daemon, query, settings, value, wait_for
 from store_rigs import at_once_in
@@ -76,17 +77,31 @@ def test_one_that_was_missed_comes_on_return_until_sunday_night_and_never_later(
     assert _next(at(14, 23), at(7, 16)) == "15 Sat 08:30"
 
 
-def test_quiet_hours_and_a_pause_put_it_behind_them() -> None:
+def test_quiet_hours_put_it_behind_them() -> None:
     late = Weekly(4, time(22))
     assert _next(at(14, 12), at(7, 22), late) == "15 Sat 08:30"
     sunday = Weekly(6, time(22))
     assert _next(at(16, 23), at(9, 22), sunday) == "17 Mon 08:30"
     assert _next(at(17, 23), at(9, 22), sunday) == "24 Mon 08:30"
     assert _next(at(14, 12), at(7, 16), weekdays_only=True, ask=Weekly(5, time(12))) == "17 Mon 08:30"
-    pause = Pause(at(12, 9), at(24, 9))
-    assert _next(at(21, 17), at(7, 16), pause=pause) == "24 Mon 09:00"
-    assert _next(at(24, 10), at(7, 16), pause=pause) == "24 Mon 10:00"
-    assert _next(at(25, 10), at(7, 16), pause=pause) == "28 Fri 16:00"
+
+
+@pytest.mark.parametrize(
+    ("ends", "now", "then"),
+    [
+        cell("Clock", "The weekly question", "its moment in a pause", at(21, 18), (at(21, 17), at(21, 18), at(22, 11)), "28 Fri 16:00", daily=True),
+        cell("Clock", "The weekly question", "missed, then a pause to Sunday", at(16, 12), (at(15, 9), at(16, 12)), "21 Fri 16:00"),
+        cell("Clock", "The weekly question", "a pause that ended before", at(14, 9), (at(14, 10), at(14, 15, 59)), "14 Fri 16:00"),
+    ],
+)  # fmt: skip
+def test_a_question_from_before_the_end_of_a_pause_is_dropped(
+    seen: Say, ends: datetime, now: tuple[datetime, ...], then: str
+) -> None:
+    pause = Pause(at(12, 9), ends)
+    assert [_next(moment, at(7, 16), pause=pause) for moment in now] == [then] * len(now)
+    seen(
+        "asked at its moment" if ends < at(14, 16) else "not asked: the next comes at the next week's moment", len(now)
+    )
 
 
 def test_a_moment_that_is_moved_within_its_day_is_not_asked_twice() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import parts
+import program_rigs
 import pytest
 import store_rigs
 import systemd_rigs
@@ -243,9 +244,8 @@ def test_where_nothing_opens_the_thanks_is_due_and_its_text_kept(
         assert all(" ".join(word.split()) in text for word in words), text
         terminal.key("q")
         assert terminal.end() == 69
-    done = subprocess.run([rigs.PROGRAM, "send", "1", "--yes"], capture_output=True, text=True, check=False)
-    assert done.returncode == 69
-    assert all(word in done.stderr for word in words)
+    said = rigs.thanksd("send", "1", "--yes", code=69)
+    assert all(word in said for word in words)
     assert thanks()["state"] == "due"
     assert draft()["subject"] == "In my own words"
     assert len(program.opened) == (2 if lacking == "handler" else 0)
@@ -310,8 +310,8 @@ def test_a_web_page_gets_the_same_letter(program: Program, home: Path, where: st
 def test_a_letter_too_long_for_a_link_is_there_to_be_pasted(program: Program, home: Path) -> None:
     add()
     body = "Dear Ada,\n\n" + "\n".join(["Grüße & 100% + mehr: why you left Rust, wirklich."] * 90) + "\n\nSam Lee"
-    done = [rigs.PROGRAM, "draft", "1", "--body-file", "-"]
-    subprocess.run(done, input=body.encode(), check=True, capture_output=True)
+    words = [rigs.PROGRAM, "draft", "1", "--body-file", "-"]
+    assert program_rigs.run(words, stdin=body.encode()).returncode == 0
     shown = draft()
     dry = rigs.thanksd("send", "1", "--dry-run")
     assert "Opens in your mail program; what you send there can't be taken back here." in dry
@@ -335,7 +335,9 @@ def test_a_letter_too_long_for_a_link_is_there_to_be_pasted(program: Program, ho
 @contextmanager
 def _daemon() -> Iterator[None]:
     environ = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
-    process = subprocess.Popen([rigs.PROGRAM, "run"], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = program_rigs.Program(
+        [rigs.PROGRAM, "run"], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         end = time.monotonic() + rigs.DEADLINE
         while not list((Path(os.environ["XDG_RUNTIME_DIR"]) / "thanksd").glob("*.sock")):
@@ -358,8 +360,7 @@ def test_with_a_daemon_it_opens_in_the_persons_own_session(program: Program) -> 
         # The daemon has no screen: had it been the one, nothing would have opened.
         assert len(program.wait()) == 1
         assert rigs.thanksd("outbox").split("\t")[1] == "held"
-        done = subprocess.run([rigs.PROGRAM, "resolve", "1", "--sent"], capture_output=True, check=False)
-        assert done.returncode == 0
+        rigs.thanksd("resolve", "1", "--sent")
     assert standing()[0] == "thanked"
 
 
@@ -367,10 +368,8 @@ def test_send_without_a_terminal_opens_it_and_leaves_the_answer_open(program: Pr
     add()
     add("Chen Wei", "chen@example.com")
     assert "--at can't be" in rigs.thanksd("send", "2", "--at", "tomorrow 9:00", "--yes", code=2)
-    words = [rigs.PROGRAM, "send", "1", "2", "--yes"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 75
-    assert "Ada: not sent yet. When it is: thanksd resolve 1\n" in done.stderr
+    said = rigs.thanksd("send", "1", "2", "--yes", code=75)
+    assert "Ada: not sent yet. When it is: thanksd resolve 1\n" in said
     assert [standing(number) for number in (1, 2)] == [HELD, HELD]
     assert [read(link)["to"] for link in program.wait(2)] == ["ada@example.com", "chen@example.com"]
 

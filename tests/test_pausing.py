@@ -8,6 +8,7 @@ from pathlib import Path
 
 import desktop_rigs
 import pexpect
+import program_rigs
 import pytest
 from cli_rigs import change, configure, new_ledger, store_file, thanksd
 from daemon_rigs import DEADLINE, SCRIPT, Ledger, add, client, confirm, daemon, query, settings, value, wait_for
@@ -60,7 +61,12 @@ def test_nothing_pops_up_in_a_pause_on_no_channel_and_the_state_is_due_all_the_s
     ledger.later(hours=2)
     assert (ledger.due(), ledger.due("terminal")) == ([], [])
     assert [ledger.state(1), ledger.state(2)] == ["due", "due"]
-    assert ledger.call("next_moment") == {"popup": "2025-03-13T09:00:00Z", "letter": None, "paused": True}
+    assert ledger.call("next_moment") == {
+        "popup": "2025-03-13T09:00:00Z",
+        "letter": None,
+        "paused": True,
+        "mistake": "",
+    }
     ledger.now = NOW + DAY
     assert ledger.call("next_moment")["paused"] is False
     (digest,) = ledger.call("due_nudges", channel="desktop", together=True)["nudges"]
@@ -168,7 +174,7 @@ def test_the_log_tells_of_both(ledger: Ledger) -> None:
 
 def _in_terminal(*words: str) -> str:
     """Run a command in a terminal and give what it printed."""
-    child = pexpect.spawn(SCRIPT, list(words), dimensions=(24, 80), encoding="utf-8", timeout=DEADLINE)
+    child = program_rigs.InTerminal(SCRIPT, list(words), dimensions=(24, 80), encoding="utf-8", timeout=DEADLINE)
     child.expect(pexpect.EOF)
     child.close()
     return str(child.before)

@@ -16,6 +16,7 @@ from email.policy import default
 from pathlib import Path
 from typing import Any
 
+import program_rigs
 import pytest
 import terminal_rigs as rigs
 
@@ -57,7 +58,7 @@ def until(happened: Any) -> None:
 
 @contextmanager
 def daemon() -> Iterator[None]:
-    process = subprocess.Popen([rigs.PROGRAM, "run"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = program_rigs.Program([rigs.PROGRAM, "run"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         until(lambda: list((Path(os.environ["XDG_RUNTIME_DIR"]) / "thanksd").glob("*.sock")))
         yield
@@ -249,10 +250,9 @@ def test_a_letter_that_changed_meanwhile_is_shown_again_before_it_goes(mail: Pat
 def test_a_blocked_letter_goes_only_on_the_readers_own_word(mail: Path) -> None:
     add()
     body = rigs.thanksd("draft", "1").partition("\n\n")[2].replace("Dear Ada", "Dear Adam")
-    done = subprocess.run(
-        [rigs.PROGRAM, "draft", "1", "--body-file", "-"], input=body, text=True, check=True, capture_output=True
-    )
-    assert "block" in done.stdout
+    done = program_rigs.run([rigs.PROGRAM, "draft", "1", "--body-file", "-"], stdin=body.encode())
+    assert done.returncode == 0
+    assert b"block" in done.stdout
     with rigs.terminal("review", lines=40) as terminal:
         terminal.ready(
             'block  greeting: the letter says "Dear Adam", the person is Ada.\n       e edit   o send anyway (recorded)'
