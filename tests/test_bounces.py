@@ -406,3 +406,60 @@ def test_review_asks_for_another_address_where_the_old_one_came_back(mail: Path)
         window.end()
     assert value("SELECT email FROM person") == NEW
     assert len(list((mail / "new").iterdir())) == 1
+
+
+# --- told by mistake ---
+
+
+def test_a_bounce_told_by_mistake_is_taken_back_as_if_it_had_never_been_told(desk: Desk) -> None:
+    number = sent(desk)
+    before, letter = desk.thanks(number), desk.letter(number)
+    desk.clock.forward(days=1)
+    desk("bounced", ref=str(number))
+    assert [email for email, _ in bad(desk)] == [OLD]
+    found = desk("undo")
+    assert found["notes"] == ["Taken back: Ada's letter did not come back."]
+    assert desk.letter(number) == letter
+    assert bad(desk) == []
+    after = desk.thanks(number)
+    assert (after["state"], after["how"], after["popup_at"]) == ("thanked", "letter", None)
+    # When it left is what counts, as before.
+    assert after["closed_at"] == letter["sent_at"]
+    assert before["state"] == "thanked"
+    with pytest.raises(UsageError, match="Too late"):
+        desk("undo", ref=str(number))
+    assert "came back" not in " ".join(desk("add", who="Ada Lovelace", again=True)["notes"])
+
+
+def test_a_held_letter_told_to_have_come_back_is_held_again(desk: Desk) -> None:
+    number = desk.queued()
+    with desk.context.store.write() as connection:
+        connection.exec_driver_sql("UPDATE letter SET state = 'held', reason = 'unknown', phase = 'dot'")
+    desk("bounced", ref=str(number))
+    desk("undo", ref=str(number))
+    assert (desk.letter(number)["state"], desk.letter(number)["reason"]) == ("held", "unknown")
+    assert desk.thanks(number)["state"] == "confirmed"
+    assert desk("resolve", ref=str(number), how="sent")["thanks"][0]["state"] == "thanked"
+
+
+def test_what_was_done_after_a_bounce_is_taken_back_before_it(desk: Desk) -> None:
+    number = sent(desk)
+    desk("bounced", ref=str(number))
+    desk("snooze", ref=str(number), delay="2h")
+    assert "the snooze" in desk("undo", ref=str(number))["notes"][0]
+    assert "did not come back" in desk("undo", ref=str(number))["notes"][0]
+    with pytest.raises(UsageError):
+        desk("undo", ref=str(number))
+
+
+def test_a_popup_about_a_letter_goes_when_the_letter_is_dropped(desk: Desk) -> None:
+    number = desk.queued()
+    with desk.context.store.write() as connection:
+        connection.exec_driver_sql("UPDATE letter SET state = 'held', reason = 'unknown', phase = 'dot'")
+        connection.exec_driver_sql("UPDATE thanks SET popup_at = nudge_at")
+    desk.clock.forward(hours=30)
+    nudges = desk("due_nudges", channel="desktop")["nudges"]
+    desk("nudges_shown", ids=nudges[0]["ids"], popup_id=7, server=":1.7")
+    assert desk("answered_popups")["popups"] == []
+    desk("resolve", ref=str(number), how="discard")
+    assert desk("answered_popups")["popups"] == [[7, ":1.7"]]

@@ -52,6 +52,7 @@ def test_the_transport_has_no_default() -> None:
 def test_every_setting_of_the_contract_is_in_the_table() -> None:
     assert {row.name for row in config.table()} == {
         *(f"me.{key}" for key in ("name", "email", "language", "timezone", "signature")),
+        *(f"copies.{key}" for key in ("days", "weeks", "months")),
         *("transport.kind", "transport.maildir.path", "transport.mailto.open"),
         *(f"transport.smtp.{key}" for key in ("host", "port", "security", "auth", "username")),
         *("transport.smtp.token_command", "transport.smtp.password_command"),

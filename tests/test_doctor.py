@@ -111,6 +111,7 @@ def test_a_machine_that_is_well_is_all_ok_and_nothing_is_changed(
     found = done.json["checks"]
     assert states(found) == {
         **dict.fromkeys(("config", "store", "folder", "disk", "clock", "letters", "credentials", "transport"), "ok"),
+        **dict.fromkeys(("states", "nudges", "copies"), "ok"),
         **dict.fromkeys(("notifications", "terminal", "daemon", "environment"), "ok"),
         "unit": "warn",
     }, found
@@ -120,7 +121,7 @@ def test_a_machine_that_is_well_is_all_ok_and_nothing_is_changed(
     assert "localhost let us in: 235" in said["transport"]
     assert smtp_rigs.PASSWORD not in done.out
     assert not box.letters
-    assert [each["remedy"] for each in found if each["state"] == "ok"] == [""] * 12
+    assert [each["remedy"] for each in found if each["state"] == "ok"] == [""] * 15
 
 
 def test_everything_broken_at_once_is_named_line_by_line_and_exits_69(home: Path) -> None:
@@ -482,3 +483,105 @@ def test_under_systemd_the_unit_and_the_program_it_starts_are_looked_at(machine_
     ], done
     assert rows[0][3] == rows[1][3] == "Start it: thanksd service install"
     assert rows[4][2:] == ["The program it starts is gone: /gone/thanksd.", "Write it anew: thanksd service install"]
+
+
+# --- what no rule allows ---
+
+BROKEN = {
+    "confirmed without a letter": ("UPDATE letter SET state = 'failed', settled_at = confirmed_at",),
+    "know nothing of": ("UPDATE thanks SET state = 'owed'",),
+    "being sent by nobody": ("UPDATE letter SET state = 'sending', owner = ''",),
+    "ended at no time": (
+        "UPDATE letter SET state = 'sent'",
+        "UPDATE thanks SET state = 'thanked', closed_at = nudge_at",
+    ),
+    "goes on after its end": ("UPDATE letter SET settled_at = confirmed_at",),
+    "closed at no time": ("DELETE FROM letter", "UPDATE thanks SET state = 'waived'"),
+    "open after their end": ("UPDATE thanks SET closed_at = nudge_at",),
+}
+
+
+@pytest.mark.parametrize("words", BROKEN)
+def test_states_that_no_rule_allows_are_named_and_set_right_and_nothing_leaves(words: str) -> None:
+    settings(undo="10m")
+    number = add()
+    confirm(number)
+    add("Bob Ray")
+    assert one("states") == Finding("states", "ok", "As the rules want them.")
+    for statement in BROKEN[words]:
+        which = "" if "letter" in statement else f" WHERE id = {number}"
+        cli_rigs.change(store_file(), statement + which)
+    found = look("states")
+    assert any(words in each.message and str(number) in each.message for each in found), found
+    assert {(each.state, each.remedy) for each in found} == {("bad", "Set it right: thanksd doctor --mend")}
+    done = thanksd("doctor", "--mend", "--offline")
+    assert f"Set right: thanks {number}." in done.err
+    assert one("states").state == "ok"
+    # Whatever state it was, its thanks goes on: nothing left, and a person is asked.
+    assert thanksd("run", "--once").code == 0
+    assert not (Path(os.environ["HOME"]) / "mail" / "new").exists()
+    state = client.Client(store_url(), str(config_file()), lines_wanted=False).call("show", ref=str(number))["thanks"][
+        0
+    ]
+    letter = state["letter"]["state"] if state["letter"] else None
+    assert (state["state"], letter) in {
+        ("due", "failed"), ("owed", "failed"), ("confirmed", "held"), ("thanked", "sent"), ("waived", None),
+        ("confirmed", "queued"),
+    }  # fmt: skip
+    assert "Nothing had" not in done.err
+    assert "No state had to be set right." in thanksd("doctor", "--mend", "--offline").err
+
+
+def test_entries_without_those_they_belong_to_are_found_and_a_copy_named() -> None:
+    add()
+    copy = thanksd("backup", "--json").json["backup"]["path"]
+    cli_rigs.change(store_file(), "DELETE FROM person")
+    found = one("states")
+    assert (found.state, found.remedy) == ("bad", f"Put the newest copy in its place: thanksd restore {copy}")
+
+
+def test_a_letter_that_is_held_for_days_is_said_to_be() -> None:
+    settings(undo="10m")
+    numbers = [add(name) for name in ("Ada Lovelace", "Bob Ray")]
+    for number in numbers:
+        confirm(number)
+    cli_rigs.change(store_file(), "UPDATE letter SET state = 'held', reason = 'unknown'")
+    now = datetime.now(UTC)
+    assert "two days" not in one("letters", place(now=now)).message
+    cli_rigs.change(
+        store_file(), "UPDATE letter SET confirmed_at = '2026-01-01 00:00:00' WHERE thanks_id = ?", numbers[1]
+    )
+    found = one("letters", place(now=now))
+    assert found.message.endswith("1 of them for more than two days.")
+    assert found.remedy == f"Say what became of it: thanksd resolve {numbers[1]}"
+
+
+def test_reminders_that_nobody_showed_are_told_until_one_is_shown() -> None:
+    settings()
+    number, at = add(after="0s"), place(now=datetime.now(UTC))
+    values = "(thanks_id, occasion, channel, due_at, attempted_at, shown_at, error)"
+    for hours, shown in ((5, False), (3, False)):
+        moment = (at.now - timedelta(hours=hours)).strftime("%Y-%m-%d %H:%M:%S.%f")
+        row = (number, "thanks", "desktop", moment, moment, moment if shown else None, "no server")
+        cli_rigs.change(store_file(), f"INSERT INTO nudge {values} VALUES (?, ?, ?, ?, ?, ?, ?)", *row)  # noqa: S608  constants
+    found = one("nudges", at)
+    assert (found.state, found.remedy) == ("warn", "Try one: thanksd doctor --nudge")
+    assert found.message == "1 reminder was tried, and nobody showed them. Last heard: no server"
+    cli_rigs.change(store_file(), "UPDATE nudge SET shown_at = attempted_at WHERE id = (SELECT max(id) FROM nudge)")
+    assert one("nudges", at).state == "ok"
+
+
+def test_how_much_no_copy_holds_is_told() -> None:
+    private("")
+    assert one("copies").state == "ok"
+    add()
+    assert one("copies").message == "No copy is kept yet; the daemon keeps one each day."
+    copy = Path(thanksd("backup", "--json").json["backup"]["path"])
+    assert one("copies").state == "ok"
+    before = datetime.now(UTC) - timedelta(days=9)
+    os.utime(copy, (before.timestamp(), before.timestamp()))
+    found = one("copies")
+    assert (found.state, found.remedy) == ("warn", "Keep one now: thanksd backup")
+    assert "9 d" in found.message
+    private("[copies]\ndays = 0\nweeks = 0\nmonths = 0\n")
+    assert one("copies").state == "ok"

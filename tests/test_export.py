@@ -186,7 +186,7 @@ def test_a_file_is_private_new_and_read_from_a_pipe_and_the_daemon_sees_what_cam
     assert {**piped.json, "made_at": 0} == {**json.loads(file.read_text()), "made_at": 0}
     with daemon():
         found = thanksd("import", "-", "--json", stdin=piped.out.encode()).json
-        assert (found["v"], found["imported"]) == (1, {"new": 8, "known": 0})
+        assert (found["v"], found["imported"]) == (1, {"new": 8, "known": 0, "forgotten": 0, "left_out": 0})
         done = thanksd("import", str(file))
         assert (done.code, done.out) == (0, "New here: 0 thanks. Known already: 8.\n")
     assert query("SELECT count(*) FROM thanks") == [(8,)]

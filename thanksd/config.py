@@ -95,6 +95,15 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """The copies of the ledger that are kept by themselves, once a day where something changed."""
+
+    days: int = _setting(7, "of how many days the daily copy of the ledger is kept; all three 0 keeps none")
+    weeks: int = _setting(4, "of how many weeks the newest one is kept")
+    months: int = _setting(6, "of how many months the newest one is kept")
+
+
+@dataclass(frozen=True)
 class KindTimes:
     """Times of one kind of meeting, [kind.NAME]; empty takes the table's."""
 
@@ -110,6 +119,7 @@ class Config:
     transport: Transport = field(default_factory=Transport)
     nudge: Nudge = field(default_factory=Nudge)
     send: Send = field(default_factory=Send)
+    copies: Copies = field(default_factory=Copies)
     kind: dict[str, KindTimes] = field(default_factory=dict)
 
 

@@ -195,6 +195,8 @@ def due_again(connection: Connection, now: datetime, thanks: int, popup_at: date
     moments = {"nudge_at": min(row.nudge_at, popup_at), "popup_at": popup_at}
     values = {"undo_state": None, "closed_at": None, "how": None}
     _move(connection, now, row, row.undo_state or states.OWED, **values, **moments)
+    # A popup about the letter itself (held, a password) asks about one that is gone.
+    _answer(connection, now, thanks, "due again")
 
 
 def take_back(connection: Connection, now: datetime, thanks: int, popup_at: datetime) -> str:

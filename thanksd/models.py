@@ -88,6 +88,9 @@ class Thanks(Base):
     and null where none is wanted. `outright` says that the user named the moment, so quiet hours don't move it.
     `undo_state` and `undo_nudge_at` hold what a snooze, waive or done can be taken back to. `practice` is the letter to
     oneself of the first day: it takes the whole way and is outside every count.
+
+    Person and meeting are null, together, where somebody was forgotten: the row is nobody's, stays for the counts
+    alone, and its uid is the salted hash of the one it had.
     """
 
     __tablename__ = "thanks"
@@ -99,8 +102,8 @@ class Thanks(Base):
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     uid: Mapped[str] = mapped_column(unique=True)
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
-    meeting_id: Mapped[int] = mapped_column(ForeignKey("meeting.id"), index=True)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    meeting_id: Mapped[int | None] = mapped_column(ForeignKey("meeting.id"), index=True)
     via_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     state: Mapped[str]
     details: Mapped[list[str]]
@@ -253,6 +256,14 @@ class BadAddress(Base):
     why: Mapped[str]
 
 
+class DoNotContact(Base):
+    """The salted hash of the address of somebody who was forgotten: known when it is given again, and only then."""
+
+    __tablename__ = "do_not_contact"
+    hash: Mapped[str] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+
+
 class Ledger(Base):
     """The ledger itself, in one row: who used it last, and what holds for all of it.
 
@@ -260,7 +271,8 @@ class Ledger(Base):
     that used it last, at `used_at`; null until the first use.
     `serial` is the newest claim's ticket, which counts on and ends in chance: the installation keeps the newest it saw
     outside the store, so an older copy of this ledger is known for one. `paused_at` and
-    `paused_until` hold a pause; `asked_at` is when the weekly question was last asked.
+    `paused_until` hold a pause; `asked_at` is when the weekly question was last asked. `salt` (hex) is that of the
+    hashes by which forgotten people are known again.
     """
 
     __tablename__ = "ledger"
@@ -274,3 +286,4 @@ class Ledger(Base):
     paused_at: Mapped[datetime | None]
     paused_until: Mapped[datetime | None]
     asked_at: Mapped[datetime | None]
+    salt: Mapped[str]

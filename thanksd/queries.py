@@ -76,9 +76,12 @@ def thanks(connection: Connection, which: ColumnElement[bool], now: datetime) ->
 
 
 def thanks_by_id(connection: Connection, numbers: Iterable[int], now: datetime) -> list[dict[str, Any]]:
-    """Give these thanks in the order asked for."""
+    """Give these thanks in the order asked for. Raises NotFoundError for one whose person was forgotten meanwhile."""
     numbers = list(numbers)
     found = {item["id"]: item for item in thanks(connection, Thanks.id.in_(numbers), now)}
+    gone = next((number for number in numbers if number not in found), None)
+    if gone is not None:
+        raise NotFoundError(f"There is no thanks {gone} any more.", "See them: thanksd owed --all")
     return [found[number] for number in numbers]
 
 
@@ -175,7 +178,8 @@ def find_ref(connection: Connection, ref: str, *, closed_too: bool = False) -> i
 
 def _by_number(connection: Connection, number: int) -> int:
     # SQLite's integers have 64 bits; a longer one can't be bound, and names no thanks either.
-    if number < 2**63 and connection.scalar(select(Thanks.id).where(Thanks.id == number)) is not None:
+    somebodys = and_(Thanks.id == number, Thanks.person_id.is_not(None))
+    if number < 2**63 and connection.scalar(select(Thanks.id).where(somebodys)) is not None:
         return number
     raise NotFoundError(f"There is no thanks {number}.", "See them: thanksd owed --all")
 

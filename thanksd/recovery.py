@@ -11,7 +11,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, states
 from thanksd.models import Letter, Thanks, UtcDateTime
@@ -40,7 +41,9 @@ def recover(connection: Connection, now: datetime, is_surely_dead: Callable[[str
     """
     query = select(Letter.id, Letter.thanks_id, Letter.attempts, Letter.owner, Letter.phase, Letter.lease_until)
     rows = connection.execute(query.where(Letter.settled_at.is_(None), Letter.state == states.SENDING)).all()
-    lost = [row for row in rows if row.lease_until <= now or is_surely_dead(row.owner)]
+    # One that nobody has (no program of ours leaves it so) must not stand in the way of all the others.
+    nobodys = {row.id for row in rows if not row.owner or row.lease_until is None}
+    lost = [row for row in rows if row.id in nobodys or row.lease_until <= now or is_surely_dead(row.owner)]
     for row in lost:
         _free(connection, now, row)
     return len(lost)
@@ -128,3 +131,35 @@ def bounce(connection: Connection, now: datetime, letter: int, thanks: int, popu
     ledger.mark_address(connection, now, to, states.BOUNCED)
     journal.record(connection, now, thanks, "bounced", to=to)
     return str(to)
+
+
+def came_back() -> ColumnElement[bool]:
+    """Say of a thanks that its newest letter is one that came back, as its writer said."""
+    other = aliased(Letter)
+    newest = select(func.max(other.id)).where(other.thanks_id == Thanks.id).scalar_subquery()
+    is_it = select(Letter.id).where(Letter.id == newest, Letter.reason == states.BOUNCED).exists()
+    return and_(Thanks.state.in_((states.OWED, states.SNOOZED)), is_it)
+
+
+def unbounce(connection: Connection, now: datetime, letter: AnyRow) -> bool:
+    """Take back that a letter came back, by its row (id, thanks_id, to, sent_at): it is sent again, or held as before.
+
+    Its address is known as bad no more. False where it did not come back. Why it was held before is not known any
+    more: that it may have arrived is true in any case.
+    """
+    is_sent = letter.sent_at is not None
+    before = {"state": states.SENT, "reason": "", "settled_at": letter.sent_at}
+    held = {"state": states.HELD, "reason": states.UNKNOWN_END, "settled_at": None}
+    bounced = and_(Letter.id == letter.id, Letter.state == states.FAILED, Letter.reason == states.BOUNCED)
+    if connection.execute(update(Letter).where(bounced).values(**(before if is_sent else held))).rowcount != 1:
+        return False
+    ledger.clear_address(connection, letter.to)
+    if is_sent:
+        ledger.thanked(connection, now, letter.thanks_id)
+        # In time or late is a matter of when it left.
+        ledger.change_thanks(connection, now, letter.thanks_id, closed_at=letter.sent_at)
+    else:
+        ledger.confirm(connection, now, letter.thanks_id)
+        ledger.set_popup(connection, letter.thanks_id, now)
+    journal.record(connection, now, letter.thanks_id, "taken back", was="bounced")
+    return True

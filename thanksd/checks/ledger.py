@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from thanksd import database, paths, stamp, states
@@ -18,6 +19,9 @@ from thanksd.checks import Finding, NotLookedAtError, Place, look_at, mend, ok
 _TABLE_SECONDS = 2.0
 _BUSY_SECONDS = 3.0
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
+
+# A letter that is held so long is one its writer does not know of, or forgot.
+_LONG = timedelta(days=2)
 
 _MENDED = "A command mends it: thanksd"
 
@@ -66,18 +70,7 @@ def _unreadable(file: Path, why: str) -> Finding:
 
 
 def _from_copy(file: Path) -> str:
-    kept = copies(file)
-    return (
-        f"Put the newest copy in its place: thanksd restore {kept[-1]}" if kept else f"Check who owns it: ls -l {file}"
-    )
-
-
-def copies(file: Path) -> list[Path]:
-    """Give the copies that were kept, by the backup command and before upgrades, oldest first."""
-    kept = [path for path in file.parent.iterdir() if path.name.startswith(f"{file.name}.before-")]
-    backups = paths.backups_folder()
-    kept += [path for path in backups.iterdir() if path.is_file()] if backups.is_dir() else []
-    return sorted(kept, key=lambda path: path.stat().st_mtime)
+    return database.how_to_put_back(file, f"Check who owns it: ls -l {file}")
 
 
 def _version(connection: sqlite3.Connection, file: Path) -> Finding | None:
@@ -110,9 +103,7 @@ def _not_ours(connection: sqlite3.Connection) -> Finding | None:
 
 
 def _well(file: Path) -> Finding:
-    kept = len(copies(file))
-    words = f"{kept} {'copy' if kept == 1 else 'copies'} kept" if kept else "no copy kept yet (thanksd backup)"
-    return ok("store", f"{file}: whole, {words}.")
+    return ok("store", f"{file}: whole.")
 
 
 def _whole(connection: sqlite3.Connection, file: Path) -> Finding | None:
@@ -146,17 +137,26 @@ def letters(place: Place) -> Iterator[Finding]:
         yield ok("letters", "None yet.")
         return
     with reading(place) as connection:
-        query = "SELECT thanks_id, state, reason FROM letter WHERE settled_at IS NULL ORDER BY id"
+        query = (
+            "SELECT thanks_id, state, reason, coalesce((SELECT max(ended_at) FROM attempt WHERE letter_id = letter.id),"
+            " confirmed_at) FROM letter WHERE settled_at IS NULL ORDER BY id"
+        )
         rows = connection.execute(query).fetchall()
-    held = [thanks for thanks, state, _ in rows if state == states.HELD]
-    no_login = [thanks for thanks, _, reason in rows if reason in (states.CREDENTIALS, states.PASSWORD)]
+    held = [thanks for thanks, state, *_ in rows if state == states.HELD]
+    long = [thanks for thanks, state, _, since in rows if state == states.HELD and _is_long_ago(since, place.now)]
+    no_login = [thanks for thanks, _, reason, _ in rows if reason in (states.CREDENTIALS, states.PASSWORD)]
     if held:
         words = f"{_count(held)} held: it may have arrived or not." if len(held) == 1 else f"{_count(held)} held."
-        yield look_at("letters", words, f"Say what became of it: thanksd resolve {held[0]}")
+        words += f" {len(long)} of them for more than two days." if long else ""
+        yield look_at("letters", words, f"Say what became of it: thanksd resolve {(long or held)[0]}")
     if no_login:
         yield mend("letters", f"{_count(no_login)} for the password.", "Store it: thanksd credentials set")
     if not held and not no_login:
         yield ok("letters", f"{len(rows)} on their way, none is stuck." if rows else "None is on its way.")
+
+
+def _is_long_ago(moment: str, now: datetime) -> bool:
+    return now - datetime.fromisoformat(moment).replace(tzinfo=UTC) > _LONG
 
 
 def _count(thanks: list[int]) -> str:

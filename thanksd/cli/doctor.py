@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from thanksd.cli.output import can_ask, is_terminal, say, say_styled, state_of, tabbed, wants_json
+from thanksd.cli.output import can_ask, is_terminal, note, say, say_styled, state_of, tabbed, wants_json
 from thanksd.cli.root import Command
 from thanksd.errors import UnavailableError
 
@@ -24,14 +24,17 @@ _HEAD = 21  # cells of "look  notifications  "
 
 @click.command(cls=Command)
 @click.option("--nudge", is_flag=True, help="Show a real popup too, and ask whether you saw it.")
+@click.option("--mend", is_flag=True, help="First set right states that no rule allows; nothing is sent for it.")
 @click.option("--offline", is_flag=True, help="Don't test the login.")
 @click.pass_context
-def doctor(context: click.Context, nudge: bool, offline: bool) -> int:
+def doctor(context: click.Context, nudge: bool, mend: bool, offline: bool) -> int:
     """Look at everything, change nothing, and say what to mend.
 
     ok is well, look may need you, mend is broken: then the exit code is 69.
     """
     state = state_of(context)
+    if mend:
+        _set_right(context)
     found = []
     for one in _findings(_place(context, offline=offline), nudge=nudge, asks=not state.json and can_ask()):
         found.append(one)
@@ -41,6 +44,14 @@ def doctor(context: click.Context, nudge: bool, offline: bool) -> int:
     if not wants_json(context, checks=rows) and is_terminal():
         _sum_up(found)
     return UnavailableError.exit_code if any(one.state == "bad" for one in found) else 0
+
+
+def _set_right(context: click.Context) -> None:
+    client = state_of(context).client
+    changed = client.world.call("set_right", {})["thanks"]
+    numbers = ", ".join(str(number) for number in changed)
+    note(f"Set right: thanks {numbers}. See what happened: thanksd log" if changed else "No state had to be set right.")
+    client.poke()
 
 
 def _place(context: click.Context, *, offline: bool) -> Place:

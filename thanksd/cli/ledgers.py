@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from thanksd.cli.output import can_ask, note, say, state_of, wants_json
+from thanksd.cli.output import can_ask, columns, is_terminal, note, say, state_of, wants_json
 from thanksd.cli.root import Command
 from thanksd.errors import DataError, NotFoundError, PermissionDeniedError, UsageError
+from thanksd.moments import to_iso
 
 if TYPE_CHECKING:
+    from thanksd import kept
     from thanksd.world import World
 
 _LARGEST = 256 << 20
@@ -26,15 +28,59 @@ _LARGEST = 256 << 20
 
 @click.command(cls=Command)
 @click.argument("file", required=False, default="")
+@click.option("--list", "lists", is_flag=True, help="Only list the copies there are, the newest last.")
 @click.pass_context
-def backup(context: click.Context, file: str) -> None:
-    """Keep a copy of the ledger: in FILE, or by its day in the folder `backups` beside the ledger."""
+def backup(context: click.Context, file: str, lists: bool) -> None:
+    """Keep a copy of the ledger: in FILE, or by its day in the folder `backups` beside the ledger.
+
+    The daemon keeps one each day by itself; see: thanksd help machines.
+    """
+    if lists:
+        _list_copies(context)
+        return
     from thanksd.verbs.keeping import backup as keep  # noqa: PLC0415  SQLAlchemy
 
     found = keep(state_of(context).store_url, _place_of_backup(file))
     if not wants_json(context, backup=found):
         say(f"Kept, and looked through: {found['path']} ({found['thanks']} thanks)")
         note(f"Put it back: thanksd restore {found['path']}")
+
+
+def _list_copies(context: click.Context) -> None:
+    """List the copies of this ledger: until when each holds what was noted, its size, why it was made, its file."""
+    found = [(one, one.path.stat()) for one in _copies(context)]
+    until = [to_iso(datetime.fromtimestamp(info.st_mtime, UTC)) for _, info in found]
+    facts = [
+        {"path": str(one.path), "until": moment, "bytes": info.st_size, "why": one.why}
+        for (one, info), moment in zip(found, until, strict=True)
+    ]
+    if wants_json(context, copies=facts):
+        return
+    columns(
+        [
+            [f"{moment[:10]} {moment[11:16]} UTC", f"{info.st_size >> 10} KiB", one.why, str(one.path)]
+            for (one, info), moment in zip(found, until, strict=True)
+        ]
+    )
+    if not found and is_terminal():
+        say("None yet. Keep one: thanksd backup")
+
+
+def _copies(context: click.Context) -> list[kept.Copy]:
+    from thanksd import kept  # noqa: PLC0415  as above
+    from thanksd.database import sqlite_file  # noqa: PLC0415  as above
+
+    return kept.copies(sqlite_file(state_of(context).store_url))
+
+
+def _newest_copy(context: click.Context) -> UsageError:
+    """Give the error that names the newest copy, where none was named: which one is put back is not to be guessed."""
+    found = _copies(context)
+    if not found:
+        return UsageError("Which copy? None is kept where thanksd puts them.", "Name its file: thanksd restore FILE")
+    return UsageError(
+        f"Which copy? There are {len(found)}, and this is the newest.", f"thanksd restore {found[-1].path}"
+    )
 
 
 def _place_of_backup(file: str) -> Path:
@@ -51,22 +97,24 @@ def _place_of_backup(file: str) -> Path:
 
 
 @click.command(cls=Command)
-@click.argument("file")
+@click.argument("file", required=False, default="")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.pass_context
 def restore(context: click.Context, file: str, yes: bool) -> None:
-    """Put a kept copy in the ledger's place; the ledger of now is kept beside it.
+    """Put a kept copy in the ledger's place; the ledger of now is kept beside it. Without FILE it names the newest.
 
     Letters that waited when the copy was made don't leave by themselves: they may have left since.
     """
     from thanksd.verbs import keeping  # noqa: PLC0415  as above
 
+    if not file:
+        raise _newest_copy(context)
     source = Path(file).expanduser().absolute()
     if not yes:
         _confirm(f"This puts {source} in the place of your ledger, which is kept beside it.", "Put it there?")
     found = keeping.restore(state_of(context).store_url, source, datetime.now(UTC))
     _look_for_daemon(context)
-    facts = {"path": found["path"], "kept": found["kept"]}
+    facts = {name: found[name] for name in ("path", "kept", "forgotten", "left_out")}
     if wants_json(context, restored=facts, thanks=found["thanks"], learned=found["learned"]):
         return
     say(f"Put back: {found['path']}")
@@ -74,6 +122,9 @@ def restore(context: click.Context, file: str, yes: bool) -> None:
         note(f"The ledger of before is kept: {found['kept']}")
     if found["learned"]:
         note(f"Thanked since that copy, as the ledger of before knows: {_names(found['learned'])}.")
+    if found["forgotten"]:
+        note(f"Forgotten since that copy, and so again: {found['forgotten']} of its people.")
+    _say_left_out(found["left_out"])
     _say_held(found["thanks"])
 
 
@@ -128,12 +179,21 @@ def import_(context: click.Context, file: str) -> None:
 
 def _tell_import(context: click.Context, found: dict[str, Any]) -> None:
     facts = {"new": found["new"], "known": found["known"]}
+    facts |= {"forgotten": found["forgotten"], "left_out": found["left_out"]}
     if wants_json(context, imported=facts, thanks=found["thanks"], learned=found["learned"]):
         return
     say(f"New here: {found['new']} thanks. Known already: {found['known']}.")
+    if found["forgotten"]:
+        note(f"Left out: {found['forgotten']} thanks of people who were forgotten here.")
+    _say_left_out(found["left_out"])
     if found["learned"]:
         note(f"Thanked there already, so here too: {_names(found['learned'])}.")
     _say_held(found["thanks"])
+
+
+def _say_left_out(count: int) -> None:
+    if count:
+        note(f"{count} addresses that are to be left alone there are not known here: both ledgers have such a list.")
 
 
 def _read(file: str) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from thanksd.cli.output import can_ask, columns, is_terminal, note, say, state_of, wants_json
+from thanksd.cli.output import columns, is_terminal, notes, say, state_of, wants_json
 from thanksd.cli.root import Group
-from thanksd.errors import NotFoundError, UsageError
+from thanksd.errors import UsageError
 from thanksd.moments import from_iso, say_full
 
 
@@ -64,45 +64,34 @@ def _thanks_row(one: dict[str, Any], zone: str) -> list[str]:
 @click.option("--lang", default="", help="Their language.")
 @click.option("--tz", default="", metavar="ZONE", help="Their time zone, such as Europe/Berlin.")
 @click.option("--seniority", default="", help="peer or above.")
+@click.option("--allow", is_flag=True, help="They were forgotten once, and don't mind a letter now.")
 @click.pass_context
-def edit(context: click.Context, /, who: tuple[str, ...], **facts: str) -> None:
+def edit(context: click.Context, /, who: tuple[str, ...], **facts: Any) -> None:  # noqa: ANN401  click's way
     """Change what is known of a person."""
     if not any(facts.values()):
         raise UsageError("Nothing was given to change.", "For example: thanksd people edit Ada --email ada@example.com")
-    found = state_of(context).client.call("edit_person", who=" ".join(who), **facts)["people"]
-    if not wants_json(context, people=found):
-        _show(found[0])
+    result = state_of(context).client.call("edit_person", who=" ".join(who), **facts)
+    notes(result)
+    if not wants_json(context, people=result["people"]):
+        _show(result["people"][0])
 
 
 @people.command()
-@click.argument("who", nargs=-1, required=True)
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.argument("who", nargs=-1)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask; a letter that waits is taken back.")
+@click.option("--copies-too", is_flag=True, help="Remove the copies, made by thanksd itself, that hold them too.")
+@click.option("--rewrite", is_flag=True, help="Only write the ledger's file anew, where that could not be done before.")
 @click.pass_context
-def forget(context: click.Context, who: tuple[str, ...], yes: bool) -> None:
-    """Remove a person with all that was owed to them, their letters and what the log says of them; for good."""
-    client = state_of(context).client
-    result = client.call("person", who=" ".join(who))
-    person, owed = result["people"][0], result["thanks"]
-    if not yes:
-        _confirm(person, len(owed))
-    # By number: what was confirmed is what goes, whoever was added meanwhile.
-    found = client.call("forget_person", who=str(person["id"]))["people"]
-    if not wants_json(context, people=found):
-        note(f"Forgotten: {person['name']}, with {len(owed)} thanks. Your own mail program still has what was sent.")
+def forget(context: click.Context, who: tuple[str, ...], yes: bool, copies_too: bool, rewrite: bool) -> None:
+    """Remove a person with all that was noted, their letters and what the log says of them; for good.
 
-
-def _confirm(person: dict[str, Any], owed: int) -> None:
-    """Ask before anything goes for good.
-
-    Raises NotFoundError (exit 1, not confirmed), also where nobody can be asked.
+    Of their address a hash stays, so that you are warned before you write there again.
     """
-    named = person["name"] + (f" <{person['email']}>" if person["email"] else "")
-    if not can_ask():
-        raise NotFoundError(
-            f"This would forget {named} with {owed} thanks. Nobody was forgotten.", "If that is meant: --yes"
-        )
-    note(f"This forgets {named} with {owed} thanks and their letters. It can't be taken back.")
-    from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
+    from thanksd.cli import forgetting  # noqa: PLC0415  this command alone
 
-    if not keys.confirm("Forget them?"):
-        raise NotFoundError("Nobody was forgotten.", "See everybody: thanksd people")
+    if rewrite:
+        forgetting.rewrite(context)
+    elif not who:
+        raise UsageError("Nobody was named.", "See everybody: thanksd people")
+    else:
+        forgetting.forget(context, " ".join(who), yes=yes, copies_too=copies_too)

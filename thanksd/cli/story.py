@@ -40,6 +40,7 @@ _WORDS = {
     "taken over": "the ledger was taken over, last used on {host}",
     "restored": "the ledger was put back from a copy",
     "imported": "came with an import",
+    "set right": "put into a state that rules allow, by doctor --mend",
     "learned": "thanked already, says {source}",
 }
 _TIMES = ("nudge_at", "until", "send_after")

@@ -26,7 +26,10 @@ TABLE = {
     "people": "people",
     "person": "people",
     "edit_person": "people",
-    "forget_person": "people",
+    "forget_person": "forgetting",
+    "rewrite_ledger": "forgetting",
+    "keep_copy": "spare",
+    "set_right": "mending",
     "snooze": "closing",
     "waive": "closing",
     "done": "closing",
@@ -67,6 +70,7 @@ _INNER = frozenset(
     {
         *("dispatch", "recover", "next_moment", "nudges_failed", "nudges_closed", "show_again"),
         *("answer", "answered_popups", "whose", "add_many", "adopt", "export", "take_in"),
+        *("forget_person", "rewrite_ledger", "keep_copy", "set_right"),
     }
 )
 PUBLIC = frozenset(TABLE) - _INNER

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, insert, select
 
-from thanksd import ledger, queries, states, timing
+from thanksd import forgotten, ledger, queries, states, timing
 from thanksd.addresses import fold
 from thanksd.errors import UsageError
 from thanksd.models import Base, Event, Meeting, Person, Thanks
@@ -22,7 +22,7 @@ from thanksd.moments import local, to_iso
 from thanksd.rows import AnyRow
 from thanksd.verbs.adding import Given, first_moments, read_facts, read_when
 from thanksd.verbs.context import Context
-from thanksd.verbs.who import Who, choose, parse_who
+from thanksd.verbs.who import Who, choose, left_alone_words, parse_who
 
 # Values in one query: SQLite takes 999 before 3.32 (sqlite.org/limits.html).
 _CHUNK = 900
@@ -132,6 +132,7 @@ def _meet_all(
 ) -> tuple[list[tuple[_Line, _Person]], list[dict[str, Any]], list[str]]:
     """Find or make the person of each line; give them with their lines, the bad lines, and what should be said."""
     register = _Register(connection, lines)
+    left_alone = forgotten.addresses_among(connection, {line.who.email for line in lines if line.who.email})
     met: list[tuple[_Line, _Person]] = []
     bad: list[dict[str, Any]] = []
     notes = []
@@ -143,6 +144,8 @@ def _meet_all(
         else:
             met.append((line, person))
             notes += [f"Line {line.number}: {note}"] if note else []
+            if line.who.email in left_alone:
+                notes.append(f"Line {line.number}: {left_alone_words(line.who.email)}")
     if not again:
         _recall(connection, [person for _, person in met])
         bad += [one for line, person in met if (one := _same(line, person)) is not None]

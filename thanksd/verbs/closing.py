@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from thanksd import journal, ledger, outbox, queries, states, timing
+from thanksd import forgotten, journal, ledger, outbox, queries, recovery, states, timing
 from thanksd.addresses import clean_text
 from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Person, Thanks
@@ -57,7 +57,7 @@ def done(context: Context, ref: str, how: str = "") -> dict[str, Any]:
 
 
 def undo(context: Context, ref: str = "") -> dict[str, Any]:
-    """Take back a queued letter, a snooze, a waive or a done; without REF the last of them.
+    """Take back a queued letter, a snooze, a waive, a done or a bounce; without REF the last of them.
 
     Gives {"thanks": [...], "notes": [what was taken back]}. Raises UsageError once a letter left.
     """
@@ -70,10 +70,11 @@ def undo(context: Context, ref: str = "") -> dict[str, Any]:
 
 
 def _last_changed(connection: Connection) -> int:
-    can = (Thanks.undo_state.is_not(None)) | (Thanks.state.in_((states.CONFIRMED, states.THANKED)))
-    number = connection.scalar(
-        select(Thanks.id).where(can).order_by(Thanks.changed_at.desc(), Thanks.id.desc()).limit(1)
+    can = (
+        (Thanks.undo_state.is_not(None)) | (Thanks.state.in_((states.CONFIRMED, states.THANKED))) | recovery.came_back()
     )
+    query = select(Thanks.id).where(can, ~forgotten.is_nobodys)
+    number = connection.scalar(query.order_by(Thanks.changed_at.desc(), Thanks.id.desc()).limit(1))
     if number is None:
         raise NotFoundError("There is nothing to take back.", "See what happened: thanksd log")
     return int(number)
@@ -86,10 +87,17 @@ def _take_back(connection: Connection, context: Context, now: datetime, number: 
     if row.state == states.CONFIRMED or (row.state == states.THANKED and row.undo_state is None):
         _take_letter_back(connection, context, now, number, first)
         return f"Taken back: {first}'s letter. Your text is kept. {_owed_words(row.nudge_at, now, context.zone)}"
+    if row.undo_state is None and _is_no_bounce(connection, now, number):
+        return f"Taken back: {first}'s letter did not come back."
     before = row.undo_nudge_at or row.nudge_at
     was = ledger.take_back(connection, now, number, next_popup(context, now, before))
     what = {states.SNOOZED: "the snooze", states.WAIVED: "not needed", states.THANKED: "thanked otherwise"}[was]
     return f"Taken back: {what} for {name}. {_owed_words(before, now, context.zone)}"
+
+
+def _is_no_bounce(connection: Connection, now: datetime, number: int) -> bool:
+    letter = outbox.live_letter(connection, number)
+    return letter is not None and recovery.unbounce(connection, now, letter)
 
 
 def _take_letter_back(connection: Connection, context: Context, now: datetime, number: int, first: str) -> None:

@@ -94,7 +94,9 @@ def _confirm_one(
     number = letter["thanks"]
     stored = writing.stored_draft(connection, number)
     query = select(Thanks.state, Person.email).join(Person, Thanks.person_id == Person.id).where(Thanks.id == number)
-    row = connection.execute(query).one()
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise _changed(number)
     same = stored is not None and stored.prepared_sha256 == letter["sha256"] and stored.prepared_to == row.email
     if not same or stored is None or row.state not in (states.OWED, states.SNOOZED):
         raise _changed(number)

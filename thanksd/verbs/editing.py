@@ -16,7 +16,7 @@ from thanksd.models import Letter, Meeting, Person, Thanks
 from thanksd.rows import AnyRow
 from thanksd.verbs.adding import Given, first_moments, read_facts, read_when
 from thanksd.verbs.context import Context
-from thanksd.verbs.who import meet, parse_who
+from thanksd.verbs.who import and_beware, meet, parse_who
 
 
 def edit(
@@ -62,7 +62,8 @@ def edit(
         added = [one for other in others if (one := _join(connection, now, row, other)) is not None]
         journal.record(connection, now, number, "edited")
         found = queries.thanks_by_id(connection, [number, *added], now)
-    return {"thanks": found, "notes": [], "zone": context.zone}
+        beware = and_beware(connection, "", found[0]["person"]["email"]) if email else ""
+    return {"thanks": found, "notes": [beware] if beware else [], "zone": context.zone}
 
 
 def change_address(connection: Connection, person: int, email: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from thanksd import guard
+from thanksd import forgotten, guard
 from thanksd.models import BadAddress, Base, Draft, Letter, Meeting, Person, Promise, Thanks
 from thanksd.verbs.context import Context
 
@@ -37,11 +37,14 @@ _BAD_ADDRESS = ("email_key", "at", "why")
 
 
 def export(context: Context) -> dict[str, Any]:
-    """Give all of the ledger: {"thanksd_export", "ledger", "made_at", "people", "meetings", "thanks", "bad_addresses"}.
+    """Give all of the ledger.
 
-    Each thanks has its promises, its draft and its letters, whose bytes are text, as they are all ASCII.
+    {"thanksd_export", "ledger", "made_at", "people", "meetings", "thanks", "bad_addresses", "forgotten"}. Each thanks
+    has its promises, its draft and its letters, whose bytes are text, as they are all ASCII. Those of somebody who was
+    forgotten stay here; the hashes of such addresses go along.
     """
     with context.store.read() as connection:
+        known = forgotten.read(connection)
         return {
             "thanksd_export": FORMAT,
             "ledger": guard.row_of(connection).uid,
@@ -50,6 +53,10 @@ def export(context: Context) -> dict[str, Any]:
             "meetings": _rows(connection, Meeting, _MEETING),
             "thanks": _thanks(connection),
             "bad_addresses": _rows(connection, BadAddress, _BAD_ADDRESS),
+            "forgotten": {
+                "salt": known.salt,
+                "addresses": [{"hash": number, "at": _plain(at)} for number, at in known.addresses],
+            },
         }
 
 
@@ -66,6 +73,7 @@ def _thanks(connection: Connection) -> list[dict[str, Any]]:
             "letters": letters[row["id"]],
         }
         for row in _rows(connection, Thanks, _THANKS)
+        if row["person_id"] is not None
     ]
 
 

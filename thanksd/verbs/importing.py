@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, insert, select
 
-from thanksd import queries, states
+from thanksd import forgotten, queries, states
 from thanksd.addresses import fold
 from thanksd.errors import DataError
 from thanksd.models import BadAddress, Base, Draft, Event, Letter, Meeting, Person, Promise, Thanks
@@ -38,15 +38,17 @@ class _Here(NamedTuple):
 def take_in(context: Context, parcel: dict[str, Any]) -> dict[str, Any]:
     """Add what `export` gave elsewhere.
 
-    Gives {"new": how many thanks, "known": how many were here, "thanks": those of the letters held, "learned": those
-    that are known to be thanked now}. Raises ConfigError for a newer program's file, DataError naming the record that
-    is wrong.
+    Gives {"new": how many thanks, "known": how many were here, "forgotten": how many are of somebody who was forgotten
+    here and stay out, "left_out": how many hashes of forgotten addresses can't be taken over, "thanks": those of the
+    letters held, "learned": those that are known to be thanked now}. Raises ConfigError for a newer program's file,
+    DataError naming the record that is wrong.
     """
     found, now = read_parcel(parcel), context.now
     told = {one.values["uid"]: _as_thanked(one) for one in found.thanks if one.values["state"] == states.THANKED}
     with context.store.write() as connection:
         known = _known(connection, [one.values["uid"] for one in found.thanks])
         new = [one for one in found.thanks if one.values["uid"] not in known]
+        new, skipped = _without_forgotten(connection, found, new)
         here = _match(connection, now, found, known, new)
         new = [one for one in new if not _is_here(connection, here, one)]
         _refuse_known_letters(connection, new)
@@ -56,7 +58,9 @@ def take_in(context: Context, parcel: dict[str, Any]) -> dict[str, Any]:
         _add_bad_addresses(connection, found)
         return {
             "new": len(new),
-            "known": len(found.thanks) - len(new),
+            "known": len(found.thanks) - len(new) - skipped,
+            "forgotten": skipped,
+            "left_out": forgotten.take_over(connection, found.forgotten),
             "thanks": queries.thanks_by_id(connection, held, now),
             "learned": queries.thanks_by_id(connection, learned, now),
             "zone": context.zone,
@@ -75,6 +79,25 @@ def _known(connection: Connection, uids: list[str]) -> dict[str, AnyRow]:
         query = select(Thanks.uid, Thanks.person_id, Thanks.meeting_id).where(some)
         found |= {row.uid: row for row in connection.execute(query)}
     return found
+
+
+def _without_forgotten(connection: Connection, parcel: Parcel, new: Sequence[Parceled]) -> tuple[list[Parceled], int]:
+    """Leave out the thanks of people who were forgotten here, also as who brought others together; give how many.
+
+    Somebody who was added again since, by their own will, is known here, and is not left out.
+    """
+    emails = {number: facts["email"] for number, facts in parcel.people.items() if facts["email"]}
+    alone = forgotten.addresses_among(connection, emails.values())
+    back = {email for email in alone if queries.person_with_email(connection, email) is not None}
+    gone = {number for number, email in emails.items() if email in alone - back}
+    uids = forgotten.uids_among(connection, [one.values["uid"] for one in new])
+    gone |= {one.person for one in new if one.values["uid"] in uids and emails.get(one.person) not in back}
+    stay = [
+        one._replace(via=None) if one.via in gone else one
+        for one in new
+        if one.person not in gone and one.values["uid"] not in uids
+    ]
+    return stay, len(new) - len(stay)
 
 
 def _match(
@@ -193,6 +216,7 @@ def _add_rows(connection: Connection, noun: type[Person | Meeting | Thanks], row
 
 def _add_bad_addresses(connection: Connection, parcel: Parcel) -> None:
     known = set(connection.scalars(select(BadAddress.email_key)))
+    known |= forgotten.addresses_among(connection, [row["email_key"] for row in parcel.bad_addresses])
     new = [row for row in parcel.bad_addresses if row["email_key"] not in known]
     if new:
         connection.execute(insert(BadAddress), new)

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from thanksd import guard, journal, mounts, paths, queries, states
+from thanksd import forgotten, guard, journal, mounts, paths, queries, states
 from thanksd.database import (
     Store,
     bare,
@@ -30,7 +30,8 @@ from thanksd.database import (
 )
 from thanksd.errors import DataError, NotFoundError, PermissionDeniedError, ThanksdError, TryLaterError
 from thanksd.instance import InstanceLock
-from thanksd.models import Letter, Thanks
+from thanksd.models import Letter, Person, Thanks
+from thanksd.verbs import forgetting
 from thanksd.verbs.moving import Thanked, alone, hold_all, learn
 
 
@@ -77,8 +78,10 @@ def restore(url: str, source: Path, now: datetime) -> dict[str, Any]:
     """Put a copy in the ledger's place, which is kept beside it; killed in between, there is one whole ledger.
 
     Gives {"path", "kept": the former ledger or None, "thanks": those of the letters held, "learned": the thanks that
-    the former ledger knows to be thanked since}. Raises NotFoundError or DataError for what is no copy of a ledger,
-    ConfigError for one of a newer program, TryLaterError where a daemon has the ledger.
+    the former ledger knows to be thanked since, "forgotten": how many people it was told to forget since, and who are
+    forgotten again, "left_out": how many hashes of their addresses can't be taken over}. Raises NotFoundError or
+    DataError for what is no copy of a ledger, ConfigError for one of a newer program, TryLaterError where a daemon has
+    the ledger.
     """
     place = sqlite_file(url)
     mounts.refuse_network(place)
@@ -131,8 +134,10 @@ def _swap(place: Path, making: Path, now: datetime) -> dict[str, Any]:
     """Make the copy safe to use, and move it to its place; every other copy is an older one from then on."""
     store = Store(paths.store_url(str(making)))
     with store.turn() as turn:
-        told = _thanked(place)
+        told, gone = _thanked(place), _gone(place)
         with store.write(not_ours_too=True) as connection:
+            left_out = forgotten.take_over(connection, gone[0]) if gone else 0
+            again = forgetting.forget_again(connection, now, *gone) if gone else 0
             learned = learn(connection, now, told, "the former ledger")
             held = hold_all(connection, now)
             turn.take_over(connection)
@@ -141,7 +146,11 @@ def _swap(place: Path, making: Path, now: datetime) -> dict[str, Any]:
             facts = {
                 "thanks": queries.thanks_by_id(connection, held, now),
                 "learned": queries.thanks_by_id(connection, learned, now),
+                "forgotten": again,
+                "left_out": left_out,
             }
+        if again:
+            forgetting.rewrite(store)
         kept = _move(making, place)
         turn.settle()
     return {"path": str(place), "kept": kept and str(kept), **facts}
@@ -165,6 +174,18 @@ def _thanked(place: Path) -> Mapping[str, Thanked]:
     for uid, message_id, sent_at in sent:
         by_uid.setdefault(uid, {})[message_id] = sent_at
     return {uid: Thanked(words, by_uid.get(uid, {})) for uid, words in thanked}
+
+
+def _gone(place: Path) -> tuple[forgotten.Hashes, set[str]] | None:
+    """Give whom the ledger in place forgot, and the addresses of everybody it knows; None where it can't be read."""
+    try:
+        if revision_of(place, known_revisions()) != known_revisions()[-1]:
+            return None
+        with Store(paths.store_url(str(place))).read() as connection:
+            return forgotten.read(connection), {key for key in connection.scalars(select(Person.email_key)) if key}
+    except ThanksdError:
+        # As above: the copy is taken as it is.
+        return None
 
 
 def _move(making: Path, place: Path) -> Path | None:

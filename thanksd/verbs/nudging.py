@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, select, update
 
 from thanksd import ledger, outbox, queries, timing
+from thanksd.errors import ConfigError
 from thanksd.models import Nudge, Thanks
 from thanksd.moments import local, to_iso, wall
 from thanksd.rows import AnyRow, add_row
@@ -34,7 +35,8 @@ _TO_REVIEW = (THANKS, STALE, REFUSED)
 def next_moment(context: Context) -> dict[str, Any]:
     """Give when the daemon has something to do next: a popup or a letter; null for nothing planned.
 
-    `paused` says that popups wait for the end of a pause; theirs is the moment of that end then.
+    `paused` says that popups wait for the end of a pause; theirs is the moment of that end then. `mistake` is "", or
+    what in the settings keeps the weekly question from being asked, and what mends it.
     """
     planned, is_news = _planned(context)
     if is_news:
@@ -49,12 +51,16 @@ def _planned(context: Context) -> tuple[dict[str, Any], bool]:
     with context.store.read() as connection:
         popup = connection.scalar(select(func.min(Thanks.popup_at)).where(Thanks.popup_at.is_not(None)))
         standing, letter = queries.standing(connection), outbox.next_moment(connection)
-    until, question = standing.paused_until(now), weekly.popup_at(context, now, standing)
+    until, question, is_news, mistake = standing.paused_until(now), None, False, ""
+    try:
+        question, is_news = weekly.popup_at(context, now, standing), weekly.is_news(context, standing)
+    except ConfigError as error:
+        mistake = f"{error.message} {error.hint}"
     popup = min((moment for moment in (popup, question) if moment is not None), default=None)
     if popup is not None and until is not None:
         popup = max(popup, until)
-    planned = {"popup": popup and to_iso(popup), "letter": letter and to_iso(letter), "paused": until is not None}
-    return planned, weekly.is_news(context, standing)
+    moments = {"popup": popup and to_iso(popup), "letter": letter and to_iso(letter)}
+    return {**moments, "paused": until is not None, "mistake": mistake}, is_news
 
 
 def due_nudges(context: Context, channel: str, *, together: bool = False) -> dict[str, Any]:
@@ -138,12 +144,15 @@ def _room_today(connection: Connection, context: Context, now: datetime, due: li
 
 def _popups_today(connection: Connection, context: Context, now: datetime) -> int:
     """Count the popups of today: a digest's nudges were shown at the same moment. What was lost is shown again free."""
-    midnight = wall(local(now, context.zone).date(), time(0), context.zone)
+    today = local(now, context.zone).date()
+    # Up to the next midnight: on a clock that was set back, what was shown tomorrow takes no room from today.
+    midnight, next_midnight = (wall(day, time(0), context.zone) for day in (today, today + _A_NIGHT))
     query = (
         select(func.count(func.distinct(Nudge.shown_at)))
         .join(Thanks, Nudge.thanks_id == Thanks.id)
         .where(
             Nudge.shown_at >= midnight,
+            Nudge.shown_at < next_midnight,
             Thanks.practice.is_(False),
             Nudge.channel == "desktop",
             Nudge.occasion.in_(_CAN_WAIT),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from thanksd import policy, states
 from thanksd.addresses import fold
 from thanksd.errors import ConfigError, DataError
+from thanksd.forgotten import Hashes
 from thanksd.verbs.exporting import FORMAT
 from thanksd.verbs.moving import ADOPTED
 from thanksd.verbs.records import LINE_LIMIT, TEXT_LIMIT, Record
@@ -19,6 +20,8 @@ from thanksd.verbs.records import LINE_LIMIT, TEXT_LIMIT, Record
 _RAW_LIMIT = 1 << 20
 _MESSAGE_ID = re.compile(r"<[A-Za-z0-9][A-Za-z0-9.-]{0,63}@[A-Za-z0-9.-]{1,253}>")
 _UID = re.compile(r"[0-9A-Za-z-]{8,64}")
+_HASH = re.compile(r"[0-9a-f]{32}")
+_NO_SALT = "0" * 32  # of a program that forgot nobody yet
 _GONE = (states.FAILED, states.CANCELLED)
 _SETTLED = (states.SENT, *_GONE)
 _CLOSED = (states.THANKED, states.WAIVED)
@@ -49,6 +52,7 @@ class Parcel(NamedTuple):
     meetings: dict[int, dict[str, Any]]
     thanks: list[Parceled]
     bad_addresses: list[dict[str, Any]]
+    forgotten: Hashes
 
 
 def read_parcel(data: dict[str, Any]) -> Parcel:
@@ -69,6 +73,7 @@ def read_parcel(data: dict[str, Any]) -> Parcel:
         meetings,
         [_thanks(row, people, meetings) for row in _named(whole, "thanks", "thanks")],
         [_bad_address(row) for row in whole.records("bad_addresses")],
+        _forgotten(Record("forgotten", data.get("forgotten") or {"salt": _NO_SALT})),
     )
     _refuse_doubles(parcel)
     return parcel
@@ -214,6 +219,15 @@ def _check_letter(row: Record, values: dict[str, Any]) -> None:
 
 def _bad_address(row: Record) -> dict[str, Any]:
     return {"email_key": fold(row.address("email_key")), "at": row.moment("at"), "why": row.said("why")}
+
+
+def _forgotten(row: Record) -> Hashes:
+    addresses = [(_hash(one, "hash"), one.moment("at")) for one in row.records("addresses")]
+    return Hashes(_hash(row, "salt"), addresses, [])
+
+
+def _hash(row: Record, name: str) -> str:
+    return row.checked(name, lambda text: text if _HASH.fullmatch(text) else row.fail(f"{name} is none"))
 
 
 def _refuse_doubles(parcel: Parcel) -> None:

@@ -1,19 +1,19 @@
-"""The verbs about people: who is known, what of them, and forgetting somebody."""
+"""The verbs about people: who is known, and what of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, or_, select, update
+from sqlalchemy import Connection, func, or_, select
 
-from thanksd import journal, ledger, policy, queries, states
+from thanksd import forgotten, ledger, policy, queries, states
 from thanksd.addresses import check_address, fold
 from thanksd.errors import NotFoundError, UsageError
-from thanksd.models import Attempt, Event, Letter, Meeting, Person, Thanks
+from thanksd.models import Person, Thanks
 from thanksd.rows import AnyRow
 from thanksd.verbs.context import Context
 from thanksd.verbs.editing import change_address
-from thanksd.verbs.who import parse_who
+from thanksd.verbs.who import and_beware, parse_who
 
 
 def people(context: Context) -> dict[str, Any]:
@@ -26,22 +26,33 @@ def people(context: Context) -> dict[str, Any]:
     )
     with context.store.read() as connection:
         rows = connection.execute(query).all()
-    return {"people": [_plain(row) | {"open": row.open} for row in rows]}
+    return {"people": [plain(row) | {"open": row.open} for row in rows]}
 
 
 def person(context: Context, who: str) -> dict[str, Any]:
     """Give one person and everything that was ever owed to them."""
     now = context.now
     with context.store.read() as connection:
-        row = _find(connection, who)
+        row = find(connection, who)
         found = queries.thanks(connection, Thanks.person_id == row.id, now)
-    return {"people": [_plain(row)], "thanks": found, "zone": context.zone}
+    return {"people": [plain(row)], "thanks": found, "zone": context.zone}
 
 
 def edit_person(
-    context: Context, who: str, *, name: str = "", email: str = "", lang: str = "", tz: str = "", seniority: str = ""
+    context: Context,
+    who: str,
+    *,
+    name: str = "",
+    email: str = "",
+    lang: str = "",
+    tz: str = "",
+    seniority: str = "",
+    allow: bool = False,
 ) -> dict[str, Any]:
-    """Change what is known of a person."""
+    """Change what is known of a person; with `allow` their address is not one to be left alone any more.
+
+    Gives {"people": [who it is], "notes": [what should be said of the address]}.
+    """
     values = {
         "name": parse_who(name).name if name else "",
         "email": check_address(email) if email else "",
@@ -50,47 +61,32 @@ def edit_person(
         "seniority": policy.known_seniority(seniority) if seniority else "",
     }
     with context.store.write() as connection:
-        row = _find(connection, who)
+        row = find(connection, who)
         if values["email"]:
             change_address(connection, row.id, values["email"])
         _refuse_letters_under_way(connection, row)
         ledger.change_person(connection, row.id, **{key: value for key, value in values.items() if value})
-        return {"people": [_plain(_find(connection, str(row.id)))]}
-
-
-def forget_person(context: Context, who: str) -> dict[str, Any]:
-    """Remove a person, what was owed to them, their letters and what the journal says of them; for good."""
-    now = context.now
-    with context.store.write() as connection:
-        row = _find(connection, who)
-        _refuse_letters_under_way(connection, row)
-        theirs = select(Thanks.id).where(Thanks.person_id == row.id)
-        letters = select(Letter.id).where(Letter.thanks_id.in_(theirs))
-        meetings = list(connection.scalars(select(Thanks.meeting_id).where(Thanks.person_id == row.id)))
-        for address in {row.email, *connection.scalars(select(Letter.to).where(Letter.id.in_(letters)))} - {None}:
-            ledger.clear_address(connection, address)
-        connection.execute(delete(Attempt).where(Attempt.letter_id.in_(letters)))
-        connection.execute(delete(Letter).where(Letter.thanks_id.in_(theirs)))
-        connection.execute(delete(Event).where(Event.thanks_id.in_(theirs)))
-        connection.execute(update(Thanks).where(Thanks.via_id == row.id).values(via_id=None))
-        connection.execute(delete(Thanks).where(Thanks.person_id == row.id))
-        still = select(Thanks.meeting_id)
-        connection.execute(delete(Meeting).where(Meeting.id.in_(meetings), Meeting.id.not_in(still)))
-        connection.execute(delete(Person).where(Person.id == row.id))
-        journal.record(connection, now, None, "forgotten")
-    return {"people": [_plain(row)]}
+        changed = find(connection, str(row.id))
+        if allow and changed.email:
+            forgotten.allow(connection, changed.email)
+        beware = and_beware(connection, "", changed.email) if values["email"] else ""
+        return {"people": [plain(changed)], "notes": [beware] if beware else []}
 
 
 def _columns() -> tuple[Any, ...]:
     return (Person.id, Person.name, Person.email, Person.lang, Person.tz, Person.seniority)
 
 
-def _plain(row: AnyRow) -> dict[str, Any]:
+def plain(row: AnyRow) -> dict[str, Any]:
+    """Give a person's row as plain values."""
     return {key: getattr(row, key) for key in ("id", "name", "email", "lang", "tz", "seniority")}
 
 
-def _find(connection: Connection, who: str) -> AnyRow:
-    """Find by number, or by the start of a word of a name or an address."""
+def find(connection: Connection, who: str) -> AnyRow:
+    """Find by number, or by the start of a word of a name or an address.
+
+    Raises NotFoundError, or UsageError listing the candidates.
+    """
     if who.isascii() and who.isdigit():
         which = Person.id == min(int(who), 2**63 - 1)
     else:

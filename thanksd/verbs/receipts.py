@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, or_, select, update
 from sqlalchemy.orm import aliased
 
-from thanksd import journal, ledger, timing
-from thanksd.models import Nudge, Thanks
+from thanksd import journal, ledger, states, timing
+from thanksd.models import Letter, Nudge, Thanks
 from thanksd.verbs import weekly
 from thanksd.verbs.context import Context
-from thanksd.verbs.occasions import ASK, HANDED_OFF, is_popup, is_standing
+from thanksd.verbs.occasions import ASK, HANDED_OFF, PASSWORD, is_popup, is_standing
 
 
 def nudges_shown(
@@ -69,6 +69,17 @@ def _plan_next(connection: Connection, context: Context, now: datetime, thanks: 
     quiet, weekdays = timing.parse_quiet(nudge.quiet_hours), nudge.weekdays_only
     moment = timing.next_popup(now, shown, row.due_by, context.zone, quiet, weekdays_only=weekdays)
     ledger.set_popup(connection, thanks, moment)
+    if occasion == PASSWORD:
+        _put_beside(connection, moment)
+
+
+def _put_beside(connection: Connection, moment: datetime) -> None:
+    """Let the letters that want a password too be told of with this one: their popup was to come while it was shown."""
+    wanting = select(Letter.thanks_id).where(
+        Letter.settled_at.is_(None), Letter.reason.in_((states.CREDENTIALS, states.PASSWORD))
+    )
+    beside = and_(Thanks.id.in_(wanting), Thanks.popup_at.is_not(None))
+    connection.execute(update(Thanks).where(beside).values(popup_at=moment))
 
 
 def nudges_failed(context: Context, ids: Sequence[int], error: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, select, update
 
 from thanksd import journal, queries, timing
 from thanksd.channels import popups
+from thanksd.errors import ConfigError
 from thanksd.models import Ledger, Nudge
 from thanksd.queries import Standing
 from thanksd.rows import add_row
@@ -33,7 +34,10 @@ class _Next(NamedTuple):
 
 
 def is_news(context: Context, standing: Standing) -> bool:
-    """Say whether the setting was switched on or off since the ledger was told: `begin_or_end` tells it."""
+    """Say whether the setting was switched on or off since the ledger was told: `begin_or_end` tells it.
+
+    Raises ConfigError, as `popup_at` does.
+    """
     return (timing.parse_ask(context.config.nudge.ask) is not None) != (standing.asked_at is not None)
 
 
@@ -47,15 +51,26 @@ def begin_or_end(context: Context) -> None:
 
 
 def popup_at(context: Context, now: datetime, standing: Standing) -> datetime | None:
-    """Give when the question's next popup may come; None where it is not wanted."""
+    """Give when the question's next popup may come; None where it is not wanted.
+
+    Raises ConfigError for settings that were written by hand and can't be read.
+    """
     found = _next(context, now, standing, "desktop")
     return found and found.popup
 
 
 def is_due(context: Context, now: datetime, standing: Standing, channel: str) -> bool:
     """Say whether the question may be asked now on this channel."""
-    found = _next(context, now, standing, channel)
-    return found is not None and found.popup <= now
+    return _due(context, now, standing, channel) is not None
+
+
+def _due(context: Context, now: datetime, standing: Standing, channel: str) -> _Next | None:
+    try:
+        found = _next(context, now, standing, channel)
+    except ConfigError:
+        # Whoever plans by `popup_at` says it: all that is due besides must not wait for it to be mended.
+        return None
+    return found if found is not None and found.popup <= now else None
 
 
 def _next(context: Context, now: datetime, standing: Standing, channel: str) -> _Next | None:
@@ -79,8 +94,8 @@ def _next(context: Context, now: datetime, standing: Standing, channel: str) -> 
 
 def claim(connection: Connection, context: Context, now: datetime, channel: str) -> list[dict[str, Any]]:
     """Claim the question if it is due, and give it as the one nudge of a list; empty where another was first."""
-    found = _next(context, now, queries.standing(connection), channel)
-    if found is None or found.popup > now:
+    found = _due(context, now, queries.standing(connection), channel)
+    if found is None:
         return []
     taken = update(Ledger).where(Ledger.asked_at == found.asked_at).values(asked_at=now)
     if connection.execute(taken).rowcount != 1:

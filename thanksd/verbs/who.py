@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection
 
-from thanksd import ledger, queries
+from thanksd import forgotten, ledger, queries
 from thanksd.addresses import check_address, clean_text, fold
 from thanksd.errors import UsageError
 
@@ -60,7 +60,7 @@ def _split(words: str) -> tuple[str, str]:
                 f"This is not one person with one address: {words}. Nothing was stored.",
                 "One at a time: thanksd add Ada Lovelace ada@example.com",
             )
-        return match["name"].strip(), match["email"].strip()
+        return " ".join(match["name"].split()), match["email"].strip()
     parts = words.split()
     addresses = [part for part in parts if "@" in part]
     if len(addresses) > 1:
@@ -80,15 +80,25 @@ def meet(connection: Connection, now: datetime, who: Who, **facts: str | None) -
     if known is not None:
         address = {"email": who.email} if who.email and not known.email else {}
         ledger.change_person(connection, known.id, **address, **_given(facts))
-        return Met(known.id, known.name, _and_came_back(connection, note, who.email or known.email))
+        return Met(known.id, known.name, and_beware(connection, note, who.email or known.email))
     longer = queries.longer_name(connection, who.name) if not who.email else None
-    note = _and_came_back(connection, f"A new person: you also know {longer}." if longer else note, who.email)
+    note = and_beware(connection, f"A new person: you also know {longer}." if longer else note, who.email)
     return Met(ledger.add_person(connection, now, who.name, who.email or None, **facts), who.name, note)
 
 
-def _and_came_back(connection: Connection, note: str, email: str | None) -> str:
+def and_beware(connection: Connection, note: str, email: str | None) -> str:
+    """Add to what should be said about a person what is known against their address."""
     came_back = f"A letter to {email} came back before." if queries.is_bad_address(connection, email) else ""
-    return " ".join(words for words in (note, came_back) if words)
+    left_alone = left_alone_words(email) if email and forgotten.has(connection, email) else ""
+    return " ".join(words for words in (note, came_back, left_alone) if words)
+
+
+def left_alone_words(email: str) -> str:
+    """Say that an address is that of somebody who was forgotten."""
+    return (
+        f"{email} was forgotten here, to be left alone: no letter goes there. If they don't mind: "
+        f"thanksd people edit {email} --allow"
+    )
 
 
 def choose(who: Who, holder: _Known | None, same: Sequence[_Known]) -> tuple[_Known | None, str]:

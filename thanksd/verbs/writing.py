@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from thanksd import drafts, etiquette, journal, letters, queries, states, timing
+from thanksd import drafts, etiquette, forgotten, journal, letters, queries, states, timing
 from thanksd.errors import DataError, UsageError
 from thanksd.models import Draft, Thanks
 from thanksd.moments import from_iso, local, to_iso
@@ -42,6 +42,7 @@ class Note(NamedTuple):
     uid: str
     is_early: bool
     came_back: bool
+    left_alone: bool
     written: date
     leaves: date
 
@@ -50,7 +51,8 @@ class Note(NamedTuple):
         """What the etiquette check says of it, and whether it would leave before the meeting was."""
         to, days = self.facts["person"]["email"], (self.written, self.leaves)
         found = etiquette.check(self.subject, self.body, self.facts, to, days)
-        return [etiquette.to_come(), *found] if self.is_early else found
+        more = [etiquette.to_come()] if self.is_early else []
+        return [*([etiquette.left_alone()] if self.left_alone else []), *more, *found]
 
 
 def draft(
@@ -121,9 +123,11 @@ def read_note(context: Context, number: int, leaves: datetime) -> Note:
         facts = facts_of(connection, context, item, leaves)
         own = connection.execute(select(Thanks.uid, Thanks.template).where(Thanks.id == number)).one()
         stored = stored_draft(connection, number)
-        came_back = queries.is_bad_address(connection, item["person"]["email"])
+        email = item["person"]["email"]
+        left_alone = forgotten.has(connection, email)
+        known = {"came_back": queries.is_bad_address(connection, email), "left_alone": left_alone}
     written, leaving = local(context.now, context.zone).date(), local(leaves, context.zone).date()
-    more = {"uid": own.uid, "is_early": from_iso(item["meeting"]["at"]) > leaves, "came_back": came_back}
+    more = {"uid": own.uid, "is_early": from_iso(item["meeting"]["at"]) > leaves, **known}
     more |= {"written": written, "leaves": leaving}
     if stored is not None and stored.edited:
         return Note(item, facts, stored.subject, stored.body, stored.template, edited=True, **more)
