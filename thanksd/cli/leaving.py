@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
+from thanksd import verbs
 from thanksd.cli.output import can_ask, note, say, state_of
 from thanksd.errors import TryLaterError
 from thanksd.moments import from_iso
@@ -50,8 +52,20 @@ def wait_and_send(context: click.Context, thanks: list[_Thanks]) -> int:
     except (_ClosedError, KeyboardInterrupt):
         return _take_back(context, numbers)
     world.call("leave_now", {"thanks": numbers})
-    world.call("dispatch", {"only": [one["letter"]["id"] for one in thanks]})
+    _carry(context, thanks)
     return max(_tell(context, number) for number in numbers)
+
+
+def _carry(context: click.Context, thanks: list[_Thanks]) -> None:
+    """Try each letter once. Told to end meanwhile, finish the one in hand, and take back what was not begun."""
+    world = state_of(context).client.world
+    with _ends_noted() as told:
+        here = replace(world.context(), stopping=lambda: bool(told))
+        verbs.call("dispatch", here, {"only": [one["letter"]["id"] for one in thanks]})
+    if told:
+        call = state_of(context).client.call
+        letters = {one["id"]: call("show", ref=str(one["id"]))["thanks"][0]["letter"] for one in thanks}
+        _take_back(context, [number for number, letter in letters.items() if letter["state"] == "queued"])
 
 
 def watch(context: click.Context, thanks: list[_Thanks]) -> None:
@@ -152,6 +166,29 @@ def _closing_raises() -> Iterator[None]:
     before = {number: signal.signal(number, closed) for number in (signal.SIGHUP, signal.SIGTERM)}
     try:
         yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _ends_noted() -> Iterator[list[int]]:
+    """Note in the list that the program was told to end, while a letter is in hand that would be held if it ended now.
+
+    A second Ctrl-C ends it all the same: an answer may let wait for ten minutes.
+    """
+    told: list[int] = []
+
+    def noted(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and number in told:
+            raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            note("The letter in hand is finished first.")
+        told.append(number)
+
+    before = {number: signal.signal(number, noted) for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield told
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
