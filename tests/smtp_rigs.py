@@ -29,6 +29,8 @@ from cryptography.x509.oid import NameOID
 
 USER, PASSWORD, TOKEN = "ada@example.org", "correct horse é", "ya29.good-token"
 
+_LASTS = dt.timedelta(days=90)
+
 
 def wait_for(is_so: Callable[[], bool], seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
@@ -54,8 +56,8 @@ class Authority:
         self.file = folder / "ca.pem"
         self.file.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, host: str) -> Path:
-        """Write a server's key and certificate as one PEM file."""
+    def issue(self, host: str, ends: dt.timedelta = _LASTS) -> Path:
+        """Write a server's key and certificate as one PEM file; it is good until now and `ends`."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
         try:
@@ -63,7 +65,7 @@ class Authority:
         except ValueError:
             alternative = x509.DNSName(host)
         cert = (
-            self._builder(name, key)
+            self._builder(name, key, ends)
             .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self.key, hashes.SHA256())
@@ -76,12 +78,14 @@ class Authority:
         path.chmod(0o600)
         return path
 
-    def context(self, host: str = "localhost") -> ssl.SSLContext:
+    def context(self, host: str = "localhost", ends: dt.timedelta = _LASTS) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.issue(host))
+        context.load_cert_chain(self.issue(host, ends))
         return context
 
-    def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, name: x509.Name, key: ec.EllipticCurvePrivateKey, ends: dt.timedelta = _LASTS
+    ) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.UTC)
         return (
             x509.CertificateBuilder()
@@ -89,14 +93,26 @@ class Authority:
             .issuer_name(self.name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - dt.timedelta(hours=1))
-            .not_valid_after(now + dt.timedelta(days=90))
+            .not_valid_before(now - _LASTS)
+            .not_valid_after(now + ends)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()),
                 critical=False,
             )
         )
+
+
+def self_signed(host: str, folder: Path) -> ssl.SSLContext:
+    """Give a server's certificate that nobody signed but itself."""
+    parts.need("openssl")
+    pem = folder / "self-signed.pem"
+    words = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", str(pem), "-out", f"{pem}.cert"]
+    names = ["-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}"]
+    subprocess.run([*words, *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{pem}.cert", pem)
+    return context
 
 
 class Mailbox:
@@ -196,12 +212,12 @@ async def _finish() -> None:
     await asyncio.sleep(0)
 
 
-def _port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
-def _answers_at(port: int) -> bool:
+def answers_at(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
@@ -213,7 +229,7 @@ def _answers_at(port: int) -> bool:
 def _process(words: list[str], port: int) -> Iterator[None]:
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
         try:
-            wait_for(lambda: _answers_at(port) or child.poll() is not None)
+            wait_for(lambda: answers_at(port) or child.poll() is not None)
             assert child.poll() is None, f"{words[0]} did not start"
             yield
         finally:
@@ -235,7 +251,7 @@ class Sink:
 def smtp_sink(*flags: str) -> Iterator[Sink]:
     """Run Postfix's test server with its fault flags; see smtp-sink(1)."""
     parts.need("smtp-sink")
-    folder, port = Path(tempfile.mkdtemp(prefix="sink-")), _port()
+    folder, port = Path(tempfile.mkdtemp(prefix="sink-")), free_port()
     # As root it insists on giving root up, and then must be able to write.
     folder.chmod(0o777 if os.geteuid() == 0 else 0o700)
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
@@ -251,7 +267,7 @@ def smtp_sink(*flags: str) -> Iterator[Sink]:
 def stunnel(authority: Authority, to_port: int, *, starttls: bool) -> Iterator[int]:
     """Run stunnel before another server, and give its port."""
     parts.need("stunnel")
-    port, pem = _port(), authority.issue("localhost")
+    port, pem = free_port(), authority.issue("localhost")
     settings = authority.folder / f"stunnel-{port}.conf"
     lines = ["foreground = yes", "pid =", f"cert = {pem}", "[smtp]", f"accept = 127.0.0.1:{port}"]
     lines += [f"connect = 127.0.0.1:{to_port}", *(["protocol = smtp"] if starttls else [])]

@@ -18,7 +18,20 @@ PURE = frozenset(
 GROUND = PURE | {"errors"}
 # The ledger and what moves it: nobody but verbs (and one another, downwards) comes near.
 STORE = frozenset(
-    {"models", "rows", "database", "journal", "queries", "ledger", "outbox", "recovery", "copies", "guard", "upgrade"}
+    {
+        "models",
+        "rows",
+        "database",
+        "journal",
+        "queries",
+        "ledger",
+        "outbox",
+        "recovery",
+        "copies",
+        "forgotten",
+        "guard",
+        "upgrade",
+    }
 )
 
 # Room: the rooms it may import besides GROUND. Doors (cli, client, daemon ...) have rules of their own below.
@@ -29,19 +42,22 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "config_file": frozenset({"config", "paths"}),
     "topics": frozenset({"config", "paths"}),
     "paths": frozenset(),
+    "kept": frozenset({"paths"}),
     "instance": frozenset(),
+    "sealing": frozenset(),
     "service": frozenset({"paths"}),
-    "credentials": frozenset({"config"}),
+    "credentials": frozenset({"config", "sealing"}),
     "models": frozenset(),
     "rows": frozenset({"models"}),
     "mounts": frozenset(),
     "stamp": frozenset({"paths"}),
     "guard": frozenset({"models", "rows", "stamp"}),
-    "database": frozenset({"guard", "instance", "models", "mounts", "paths", "stamp", "upgrade"}),
+    "database": frozenset({"guard", "instance", "kept", "models", "mounts", "paths", "stamp", "upgrade"}),
     "upgrade": frozenset({"database", "mounts", "paths"}),
     "journal": frozenset({"models", "rows"}),
     "queries": frozenset({"models", "rows"}),
     "ledger": frozenset({"journal", "models", "queries", "rows"}),
+    "forgotten": frozenset({"models", "rows"}),
     "outbox": frozenset({"journal", "ledger", "models", "queries", "rows"}),
     "recovery": frozenset({"journal", "ledger", "models", "outbox", "rows"}),
     "copies": frozenset({"journal", "models", "outbox", "rows"}),
@@ -57,6 +73,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
         "config",
         "drafts",
         "instance",
+        "kept",
         "letters",
         "mounts",
         "paths",

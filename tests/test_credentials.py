@@ -270,22 +270,6 @@ def test_a_keyring_that_keeps_nothing_is_not_believed(backend: str, monkeypatch:
     assert "password_command" in error.hint
 
 
-def test_a_keyring_in_plain_text_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "plain_files.py").write_text(
-        "from pathlib import Path\nfrom keyring.backend import KeyringBackend\n"
-        "class Keyring(KeyringBackend):\n"
-        "    priority = 9\n"
-        f"    def set_password(self, s, u, p): Path({str(tmp_path / 'leak')!r}).write_text(p)\n"
-        "    def get_password(self, s, u): return 'pw'\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "plain_files.Keyring")
-    error = refused(lambda: credentials.store("u@h", SECRET))
-    assert error.reason == "refused"
-    assert "plain_files" in error.message
-    assert not (tmp_path / "leak").exists()
-
-
 def test_a_keyring_that_hangs_is_given_up(short_dir: Path) -> None:
     parts.need("dbus-run-session")
     assert credentials.KEYRING_SECONDS == 10

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import parts
 import pexpect
+import program_rigs
 import pytest
+from cells import Say
 from cli_rigs import change, config_file, configure, new_ledger, store_file, thanksd
 from daemon_rigs import (
     DEADLINE,
@@ -75,11 +76,6 @@ def test_it_does_not_start_with_a_config_that_has_a_mistake(config: str, code: i
     assert (done.code, word in done.err) == (code, True)
 
 
-def test_it_does_not_start_on_a_damaged_ledger() -> None:
-    store_file().write_bytes(b"garbage" * 1000)
-    assert thanksd("run").code == 65
-
-
 class Manager:
     """What a service manager hears on its notify socket."""
 
@@ -135,7 +131,8 @@ def _poke() -> None:
     client()._ask({"verb": "poke", "params": {}})
 
 
-def test_the_watchdog_is_fed_by_finished_passes_alone(short_dir: Path) -> None:
+@pytest.mark.cell("Clock", "A daemon that is stuck", "every pass fails: a table of its ledger is gone")
+def test_the_watchdog_is_fed_by_finished_passes_alone(short_dir: Path, seen: Say) -> None:
     address = f"{short_dir}/notify"
     with _manager(address) as manager, daemon(environ={"NOTIFY_SOCKET": address}) as running:
         while manager.next() != "WATCHDOG=1":
@@ -150,9 +147,11 @@ def test_the_watchdog_is_fed_by_finished_passes_alone(short_dir: Path) -> None:
         change(store_file(), "ALTER TABLE gone RENAME TO thanks")
         _poke()
         assert manager.next() == "WATCHDOG=1"
+    seen("said each time, and the watchdog is not fed until a pass is finished: systemd starts it anew")
 
 
-def test_a_mistake_in_the_config_is_no_reason_to_be_restarted(short_dir: Path) -> None:
+@pytest.mark.cell("Clock", "A daemon that is stuck", "a mistake in the config file")
+def test_a_mistake_in_the_config_is_no_reason_to_be_restarted(short_dir: Path, seen: Say) -> None:
     address = f"{short_dir}/notify"
     with _manager(address) as manager, daemon(environ={"NOTIFY_SOCKET": address}) as running:
         while manager.next() != "WATCHDOG=1":
@@ -161,10 +160,13 @@ def test_a_mistake_in_the_config_is_no_reason_to_be_restarted(short_dir: Path) -
         configure("[nudge]\nchanels = 1\n")
         _poke()
         assert manager.next() == "WATCHDOG=1"
-        assert "chanels is no setting" in running.log
+        _poke()
+        assert manager.next() == "WATCHDOG=1"
+        assert running.log.count("chanels is no setting") == 1
         configure(good)
         add(after="0s")
         wait_for(_was_tried, SOON)
+    seen("said once; the watchdog is fed, as a new start would change nothing; mended, it goes on")
 
 
 def test_the_status_tells_when_it_looked_last() -> None:
@@ -206,32 +208,6 @@ def test_a_tick_finds_what_nobody_told_it() -> None:
     with daemon(quick=True):
         wait_for(lambda: (client().ask_status() or {})["last_pass_at"])
         _make_due(datetime.now(UTC))
-        wait_for(_was_tried, SOON)
-
-
-_FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-
-
-@pytest.mark.parametrize("hours", [-1, 1])
-def test_a_step_of_the_clock_is_noticed_by_the_next_tick(short_dir: Path, hours: int) -> None:
-    parts.need("faketime")
-    wanted, address = short_dir / "clock", f"{short_dir}/notify"
-    wanted.write_text("+0")
-    environ = {
-        "NOTIFY_SOCKET": address,
-        "LD_PRELOAD": str(_FAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(wanted),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-    add()
-    with _manager(address) as manager, daemon(quick=True, environ=environ, ready=False) as running:
-        while manager.next() != "WATCHDOG=1":
-            pass
-        # Frozen, so that no pass comes between the step and the change, which nobody tells the daemon of.
-        with running.frozen():
-            wanted.write_text(f"{hours:+}h")
-            _make_due(datetime.now(UTC) + timedelta(hours=hours, seconds=-1))
         wait_for(_was_tried, SOON)
 
 
@@ -339,7 +315,7 @@ def test_a_ledger_that_takes_no_letter_is_tried_again_at_the_next_tick_and_not_i
 
 def _in_terminal(*words: str) -> str:
     """Run a command in a terminal and give what it printed."""
-    child = pexpect.spawn(SCRIPT, list(words), dimensions=(24, 80), encoding="utf-8", timeout=DEADLINE)
+    child = program_rigs.InTerminal(SCRIPT, list(words), dimensions=(24, 80), encoding="utf-8", timeout=DEADLINE)
     child.expect(pexpect.EOF)
     child.close()
     return str(child.before)
@@ -381,7 +357,7 @@ def test_without_a_terminal_nothing_is_said_about_the_daemon() -> None:
 
 
 def test_where_the_daemon_has_a_terminal_and_no_desktop_it_says_the_nudge_there() -> None:
-    child = pexpect.spawn(SCRIPT, ["run"], dimensions=(24, 80), encoding="utf-8", timeout=SOON)
+    child = program_rigs.InTerminal(SCRIPT, ["run"], dimensions=(24, 80), encoding="utf-8", timeout=SOON)
     try:
         child.expect("is running, pid")
         add(after="0s")

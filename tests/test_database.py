@@ -8,7 +8,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -37,7 +36,7 @@ from store_rigs import (
 )
 
 from thanksd import database, instance, paths
-from thanksd.database import Store, known_revisions, lock_file, open_store
+from thanksd.database import Store, lock_file, open_store
 from thanksd.errors import ConfigError, DataError, PermissionDeniedError, ThanksdError, TryLaterError, UsageError
 from thanksd.instance import InstanceLock
 from thanksd.models import Base, Event
@@ -137,13 +136,6 @@ def shape(file: Path, table: str) -> tuple[Any, ...]:
     return columns, foreign, unique
 
 
-def test_eight_programs_that_open_a_missing_store_at_once_all_find_one_schema(file: Path) -> None:
-    program = "from thanksd.database import open_store\ngo()\nopen_store(sys.argv[1]).close(); print('true')"
-    assert at_once_in(8, program, f"sqlite:///{file}") == [True] * 8
-    assert rows(file, "SELECT version_num FROM alembic_version") == [{"version_num": known_revisions()[-1]}]
-    assert {path.name for path in file.parent.iterdir()} == {"thanksd.db", "thanksd.db.lock"}
-
-
 @pytest.mark.parametrize(("call", "number"), [("pwrite64", 1), ("pwrite64", 25), ("fdatasync", 4), ("rename", 1)])
 def test_a_program_killed_while_it_makes_the_store_leaves_no_half_made_one(file: Path, call: str, number: int) -> None:
     assert killed_at(call, number, [sys.executable, "-c", OPEN, f"sqlite:///{file}"]) == -9
@@ -179,18 +171,6 @@ def test_a_time_comes_back_as_the_same_moment_in_utc(file: Path) -> None:
 # --- what is no ledger of ours ---
 
 
-def zero_bytes(file: Path) -> None:
-    file.write_bytes(b"")
-
-
-def garbage(file: Path) -> None:
-    file.write_bytes(b"\x7fELF" + bytes(range(256)) * 64)
-
-
-def one_line(file: Path) -> None:
-    file.write_bytes(b"buy milk\n")
-
-
 def another_program_s(file: Path) -> None:
     with contextlib.closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -215,9 +195,6 @@ def without_revision(file: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (zero_bytes, DataError, "is empty"),
-        (garbage, DataError, "not a database"),
-        (one_line, DataError, "not a database"),
         (another_program_s, DataError, "not a ledger of thanksd"),
         (newer, ConfigError, "newer thanksd"),
         (without_revision, ConfigError, "newer thanksd"),
@@ -232,13 +209,6 @@ def test_a_file_that_is_no_ledger_of_this_program_is_refused_untouched(
     with pytest.raises(error, match=words):
         opened(file)
     assert snapshot(file.parent) == before
-
-
-def test_a_store_that_is_a_folder_is_refused(file: Path) -> None:
-    file.mkdir(parents=True)
-    with pytest.raises(ConfigError, match="is a folder"):
-        opened(file)
-    assert list(file.iterdir()) == []
 
 
 @contextlib.contextmanager
@@ -271,18 +241,6 @@ def test_a_folder_that_can_not_be_written_is_refused(file: Path) -> None:
         opened(file)
     assert refused.value.exit_code == 77
     assert list(file.parent.iterdir()) == []
-
-
-def test_a_ledger_on_a_disk_that_is_read_only_can_be_read_but_takes_nothing(short_dir: Path) -> None:
-    desk = Desk(short_dir)
-    number = desk.add()
-    before = everything(desk.file)
-    with read_only(desk.file.parent):
-        opened(desk.file)
-        assert desk("show", ref=str(number))["thanks"][0]["id"] == number
-        with pytest.raises(PermissionDeniedError):
-            desk("waive", ref=str(number))
-    assert everything(desk.file) == before
 
 
 # --- upgrades ---
@@ -322,31 +280,6 @@ def test_only_the_three_newest_copies_are_kept(short_dir: Path, releases: Releas
     assert sorted(revision(copy) for copy in copies(desk.file)) == [after(2), after(3), after(4)]
 
 
-def test_an_upgrade_that_fails_leaves_the_ledger_as_it_was(short_dir: Path, releases: Releases) -> None:
-    desk = Desk(short_dir)
-    desk.add()
-    before = everything(desk.file)
-    releases.change_by(1)
-    releases.change(2, "op.execute('DELETE FROM promise')", "op.drop_table('nudge')", "op.execute('SELECT nothing')")
-    with pytest.raises(ThanksdError):
-        opened(desk.file)
-    assert everything(desk.file) == before
-    assert revision(desk.file) == after(0)
-    releases.change(2, "op.drop_table('nudge')")
-    opened(desk.file)
-    assert revision(desk.file) == after(2)
-
-
-def test_an_upgrade_that_leaves_orphans_is_undone(short_dir: Path, releases: Releases) -> None:
-    desk = Desk(short_dir)
-    desk.add()
-    before = everything(desk.file)
-    releases.change(1, "op.execute('DELETE FROM meeting')")
-    with pytest.raises(DataError, match="1 rows without their parent"):
-        opened(desk.file)
-    assert everything(desk.file) == before
-
-
 def test_children_survive_an_upgrade_that_builds_their_parent_anew(short_dir: Path, releases: Releases) -> None:
     desk = Desk(short_dir)
     desk.add(promises=["the paper"])
@@ -360,31 +293,6 @@ def test_children_survive_an_upgrade_that_builds_their_parent_anew(short_dir: Pa
     opened(desk.file)
     assert {table: everything(desk.file)[table] for table in before} == before
     assert rows(desk.file, "SELECT mood FROM thanks") == [{"mood": None}]
-
-
-def test_an_upgrade_under_a_running_daemon_is_refused_and_names_it(file: Path, releases: Releases) -> None:
-    new_store(file)
-    releases.change_by(1)
-    before = snapshot(file.parent)
-    holding = f"""
-import sys, time
-from pathlib import Path
-from thanksd.instance import InstanceLock
-lock = InstanceLock(Path({str(lock_file(f"sqlite:///{file}"))!r}))
-print(lock.acquire("daemon"), flush=True); time.sleep(60)
-"""
-    with running(holding) as daemon:
-        began = time.monotonic()
-        with pytest.raises(TryLaterError, match=rf"process {daemon.pid} \(daemon\)"):
-            opened(file)
-        # For another upgrade it would wait 30 s.
-        assert time.monotonic() - began < 15
-        assert snapshot(file.parent) == before
-        daemon.kill()
-        daemon.wait()
-        # The kernel dropped its lock with it.
-        opened(file)
-    assert revision(file) == after(1)
 
 
 def test_a_full_disk_stops_an_upgrade_before_it_begins_and_leaves_no_part_of_a_copy(
@@ -462,33 +370,6 @@ def test_programs_that_write_at_once_wait_for_each_other(short_dir: Path) -> Non
     found = at_once_in(4, ADDING, desk.context.store.url)
     assert sorted(number for mine in found for number in mine) == list(range(1, 41))
     assert len(desk.rows("SELECT DISTINCT name FROM person")) == 40
-
-
-def test_on_a_full_disk_nothing_is_stored_nothing_is_sent_and_the_ledger_stays_sound(short_dir: Path) -> None:
-    with small_disk(short_dir / "disk") as fill:
-        desk = Desk(short_dir / "disk")
-        number = desk.queued()
-        before = everything(desk.file)
-        filling = fill()
-        for refused in (lambda: desk.add("Bob Ray"), lambda: desk("undo", ref=str(number)), lambda: desk("dispatch")):
-            with pytest.raises(TryLaterError, match="full"):
-                refused()
-        assert everything(desk.file) == before
-        assert is_sound(desk.file)
-        assert not desk.letters.exists()
-        filling.unlink()
-        desk("dispatch")
-        assert desk.letter(number)["state"] == "sent"
-
-
-def test_no_store_is_made_on_a_full_disk(short_dir: Path) -> None:
-    with small_disk(short_dir / "disk") as fill:
-        filling = fill()
-        with pytest.raises(TryLaterError):
-            opened(short_dir / "disk" / "thanksd.db")
-        assert {path.name for path in (short_dir / "disk").iterdir()} <= {"filling", "thanksd.db.lock"}
-        filling.unlink()
-        opened(short_dir / "disk" / "thanksd.db")
 
 
 def test_what_fails_in_the_middle_of_a_verb_leaves_nothing_of_it(short_dir: Path) -> None:

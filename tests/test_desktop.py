@@ -284,19 +284,6 @@ def test_a_popup_that_appears_after_it_was_given_up_is_taken_back(
         run(test(environ))
 
 
-def test_a_server_without_buttons_gets_the_command_to_type(tmp_path: Path) -> None:
-    async def test(environ: dict[str, str]) -> None:
-        async with rigs.ScriptedServer(environ, ["body"]) as server, Heard(environ) as heard:
-            assert (await heard.desktop.show(POPUP)).shown
-            body, actions = server.shown[0][4:6]
-            assert body == "Coffee Tue 15:00 · why you left Rust\nRun: thanksd review 7"
-            assert actions == []
-
-    parts.need("dbus-daemon", "setpriv")
-    with rigs.bus(tmp_path) as environ:
-        run(test(environ))
-
-
 def test_the_popup_carries_what_desktops_need_to_keep_it(tmp_path: Path) -> None:
     async def test(environ: dict[str, str]) -> None:
         async with rigs.ScriptedServer(environ, ["actions", "body"]) as server, Heard(environ) as heard:

@@ -9,17 +9,18 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import parts
+import program_rigs
 import pytest
 from cli_rigs import SCRIPT, Done, change, store_file, thanksd
 from daemon_rigs import daemon, query, store_url
+from kill_rigs import account, confirm, deliveries, world
 from smtp_rigs import Sink, smtp_sink, wait_for
 from store_rigs import Desk, killed_at, new_store
-from test_kill import account, confirm, deliveries, world
 
 from thanksd import guard, mounts, stamp
 from thanksd.database import Store, open_store
@@ -65,7 +66,7 @@ def copy_to(path: Path) -> Path:
 
 def delivered(sink: Sink) -> list[int]:
     """Give how often each letter was taken."""
-    return list(deliveries(sink).values())
+    return list(deliveries([sink]).values())
 
 
 class Other:
@@ -154,7 +155,7 @@ def test_two_copies_on_one_machine_never_both_send_a_letter_however_they_race(sh
     with contextlib.ExitStack() as stack:
         running = [
             stack.enter_context(
-                subprocess.Popen([str(SCRIPT), "run", "--once", "--store", str(one)], stderr=subprocess.DEVNULL)
+                program_rigs.Program([str(SCRIPT), "run", "--once", "--store", str(one)], stderr=subprocess.DEVNULL)
             )
             for one in stores
         ]
@@ -273,8 +274,9 @@ def test_a_ledger_is_not_adopted_under_a_running_daemon() -> None:
         assert query("SELECT state FROM thanks") == [("owed",)]
 
 
-def touch(store: Store) -> None:
+def touch(store: Store, meanwhile: Callable[[], object] = bool) -> None:
     with store.write() as connection:
+        meanwhile()
         guard.put_stamp(connection, stamp.here(), datetime.now(UTC))
 
 
@@ -283,10 +285,16 @@ def test_a_program_whose_ledger_was_replaced_under_it_finds_the_new_one(short_di
     store = open_store(store_url(), keep_connections=True)
     with store.write() as connection:
         assert guard.row_of(connection).serial == 0
-    other = new_store(short_dir / "other.db")
+    other, another = new_store(short_dir / "other.db"), new_store(short_dir / "another.db")
+    with other.read() as connection:
+        uid = guard.row_of(connection).uid
     other.file.rename(store_file())
+    # A daemon that has nothing to write must see it too.
+    with store.read() as connection:
+        assert guard.row_of(connection).uid == uid
+    touch(store)
     with pytest.raises(TryLaterError, match="in this one's place"):
-        touch(store)
+        touch(store, lambda: another.file.rename(store_file()))
     with store.write() as connection:
         assert guard.row_of(connection).install == stamp.here().install
     store.close()

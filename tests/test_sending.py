@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from smtp_rigs import DROP, USER, Scripted, mail_server, smtp_sink
+from smtp_rigs import USER, Scripted, mail_server
 from store_rigs import NOON, Desk, at_once_in, everything, maildir, small_disk, smtp
 
 from thanksd import database, outbox
@@ -290,53 +290,6 @@ def test_a_program_that_is_to_end_begins_no_letter(desk: Desk) -> None:
     desk.set(stopping=stopping)
     assert desk("dispatch") == {"letters": 1}
     assert [desk.letter(number)["state"] for number in numbers] == ["sent", "queued"]
-
-
-@pytest.mark.parametrize(
-    ("replies", "state", "reason", "thanks"),
-    [
-        ({"RCPT": "550 5.1.1 no such person"}, "failed", "address", "due"),
-        ({"RCPT": "550 5.7.1 not from you"}, "failed", "", "due"),
-        ({"MAIL": "550 5.1.1 no such sender"}, "failed", "", "due"),
-        ({".": "554 5.7.1 spam"}, "failed", "", "due"),
-        ({"RCPT": "451 4.7.1 greylisted, try again"}, "deferred", "greylisted", "confirmed"),
-        ({"DATA": DROP}, "deferred", "dropped", "confirmed"),
-        ({".": "451 4.3.0 try again"}, "deferred", "busy", "confirmed"),
-        ({".": "421 4.4.0 lost connection to relay"}, "held", "unknown", "confirmed"),
-        ({".": DROP}, "held", "unknown", "confirmed"),
-        ({".": "what?"}, "held", "unknown", "confirmed"),
-    ],
-)
-def test_what_the_server_says_decides_and_what_is_unknown_waits_for_a_person(
-    short_dir: Path, replies: dict[str, str | bytes], state: str, reason: str, thanks: str
-) -> None:
-    with Scripted(replies) as server:
-        desk = Desk(short_dir, smtp(server.port))
-        number = desk.queued()
-        desk("dispatch")
-    letter = desk.letter(number)
-    assert (letter["state"], letter["reason"]) == (state, reason)
-    assert desk("show", ref=str(number))["thanks"][0]["state"] == thanks
-    desk.clock.forward(days=1)
-    with smtp_sink() as sink:
-        desk.set(config=replace(desk.context.config, transport=smtp(sink.port)))
-        desk("dispatch")
-        assert len(sink.dumps()) == (1 if state == "deferred" else 0)
-
-
-def test_a_server_that_is_not_there_defers_and_the_letter_leaves_when_it_is(short_dir: Path) -> None:
-    desk = Desk(short_dir, smtp(1))
-    number = desk.queued()
-    desk("dispatch")
-    assert (desk.letter(number)["state"], desk.letter(number)["reason"]) == ("deferred", "refused")
-    with mail_server(login=False) as box:
-        desk.set(config=replace(desk.context.config, transport=smtp(box.port)))
-        desk("dispatch")
-        assert box.letters == []
-        desk.clock.forward(minutes=5)
-        desk("dispatch")
-        assert len(box.letters) == 1
-    assert desk.letter(number)["attempts"] == 2
 
 
 def test_a_refused_login_stops_all_letters_until_it_is_mended(short_dir: Path) -> None:

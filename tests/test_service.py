@@ -200,7 +200,7 @@ def test_a_unit_of_another_version_is_seen_and_renewed_with_what_was_filled_in(h
         service.install(environ, program)
     unit = home / ".config/systemd/user" / service.NAME
     written = unit.read_text(encoding="utf-8")
-    unit.write_text(written.replace("WatchdogSec=120s", "WatchdogSec=60s"), encoding="utf-8")
+    unit.write_text(written.replace("WatchdogSec=100s", "WatchdogSec=60s"), encoding="utf-8")
     unit.with_name(service.ALARM).unlink()
     assert service.status(os.environ)["unit_current"] is False
     with pytest.raises(UnavailableError, match="could not be restarted"):

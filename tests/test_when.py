@@ -367,42 +367,6 @@ def test_stored_moments_are_read_back_and_pasted_back(moment: datetime, zone: st
 # --- the hour that does not exist, and the one that comes twice ---
 
 
-@pytest.mark.parametrize(
-    ("text", "zone", "neighbours"),
-    [
-        ("2025-03-30 02:30", BERLIN, ("2025-03-30 01:30", "2025-03-30 03:30")),
-        ("30 mar 2025 2:00", BERLIN, ("2025-03-30 01:00", "2025-03-30 03:00")),
-        ("2025-03-09T02:59", NEW_YORK, ("2025-03-09 01:59", "2025-03-09 03:59")),
-        ("2025-10-05 02:15", LORD_HOWE, ("2025-10-05 01:45", "2025-10-05 02:45")),
-    ],
-)
-def test_a_time_the_clocks_skip_is_refused_naming_its_neighbours(
-    text: str, zone: str, neighbours: tuple[str, str]
-) -> None:
-    now = datetime(2025, 12, 1, tzinfo=UTC)
-    said = refusal(text, now, zone)
-    assert "the clocks skip it" in said
-    assert [read(neighbour, now, zone) for neighbour in neighbours if neighbour in said] == list(neighbours)
-
-
-@pytest.mark.parametrize(
-    ("text", "zone", "readings", "apart"),
-    [
-        ("2025-10-26 02:30", BERLIN, ("2025-10-26T02:30+02:00", "2025-10-26T02:30+01:00"), 60),
-        ("2025-11-02 01:00", NEW_YORK, ("2025-11-02T01:00-04:00", "2025-11-02T01:00-05:00"), 60),
-        ("2025-04-06 01:45", LORD_HOWE, ("2025-04-06T01:45+11:00", "2025-04-06T01:45+10:30"), 30),
-    ],
-)
-def test_a_time_that_comes_twice_is_refused_with_both_readings_ready_to_paste(
-    text: str, zone: str, readings: tuple[str, str], apart: int
-) -> None:
-    now = datetime(2025, 12, 1, tzinfo=UTC)
-    said = refusal(text, now, zone)
-    assert "comes twice" in said
-    first, second = (when.parse_when(reading, now, zone) for reading in readings if reading in said)
-    assert second - first == timedelta(minutes=apart)
-
-
 def test_a_bare_clock_time_of_the_long_night_is_refused_too() -> None:
     after = datetime(2025, 10, 26, 9, tzinfo=UTC)
     assert "2025-10-26T02:30+01:00" in refusal("02:30", after, BERLIN)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from thanksd.errors import ConfigError, PermissionDeniedError
+from thanksd.sealing import seal
 
 if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
@@ -47,6 +48,7 @@ _COMMAND_HINT = "Set transport.smtp.password_command to a command that prints th
 _KEYRING_WORDS = {
     "missing": ("The keyring has no password for {user}.", "Store it: thanksd credentials set"),
     "locked": ("The keyring is locked.", "Unlock it by logging in to the desktop; thanksd then tries again."),
+    "closed": ("The keyring could not be opened.", "Log in to the desktop anew; thanksd then tries again."),
     "no keyring": ("There is no keyring here.", _COMMAND_HINT),
     "refused": ("The keyring in use is not one known to encrypt: {detail}.", _COMMAND_HINT),
     "timeout": ("The keyring did not answer in {seconds:g} seconds.", "Look for a window that asks to unlock it."),
@@ -57,8 +59,8 @@ _KEYRING_WORDS = {
 class CredentialsError(PermissionDeniedError):
     """The secret could not be had, or not stored (exit 77).
 
-    `reason` is a word for programs: missing, locked, no keyring, refused, timeout, error (keyring); command, timeout
-    (a command); file (a systemd credential).
+    `reason` is a word for programs: missing, locked, closed, no keyring, refused, timeout, error (keyring); command,
+    timeout (a command); file (a systemd credential).
     """
 
     def __init__(self, message: str, hint: str = "", reason: str = "") -> None:
@@ -96,6 +98,7 @@ def look_up(user: str) -> str | None:
 
     Raises CredentialsError where no keyring can be used; after 10 seconds at the latest.
     """
+    seal()
     try:
         return _keyring("get", user, os.environ)
     except CredentialsError as error:
@@ -145,6 +148,7 @@ def forget(user: str) -> None:
 
 
 def _read(smtp: config.Smtp, me_email: str, environ: Mapping[str, str]) -> str:
+    seal()
     setting = "token_command" if smtp.auth == "xoauth2" else "password_command"
     line = smtp.token_command if smtp.auth == "xoauth2" else smtp.password_command
     if line.strip():
@@ -328,6 +332,9 @@ def _child(action: str, user: str, given: str) -> dict[str, str]:
         return _act(backend, action, user, given)
     except keyring.errors.KeyringLocked:
         return {"reason": "locked", "detail": ""}
+    except keyring.errors.InitError:
+        # Started without a login, it knows no collection by default and would ask for a new one's password.
+        return {"reason": "closed", "detail": ""}
     except keyring.errors.PasswordDeleteError:
         return {"reason": "missing", "detail": ""}
 
@@ -344,6 +351,7 @@ def _act(backend: KeyringBackend, action: str, user: str, given: str) -> dict[st
 
 
 def _main() -> None:
+    seal()
     action, user = sys.argv[1:]
     try:
         answer = _child(action, user, sys.stdin.buffer.read().decode())

@@ -24,6 +24,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from thanksd import __version__, absence, paths
 from thanksd.absence import Absence
+from thanksd.copier import Copier
 from thanksd.database import open_store
 from thanksd.errors import ConfigError, ThanksdError, TryLaterError
 from thanksd.instance import how_to_stop
@@ -51,7 +52,9 @@ class Daemon:
         self._letters = ThreadPoolExecutor(1, "letters")
         self._wake = asyncio.Event()
         self._sending: asyncio.Future[Any] | None = None
+        self._copier = Copier(store, config_file)
         self._last_pass: datetime | None = None
+        self._mistake = ""
         self._absence = Absence()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._reminder = Reminder(self._call, self._wake.set, lambda: self._world.settings, program, environ)
@@ -69,7 +72,7 @@ class Daemon:
             if once:
                 # Popups that stand would be shown anew at each such run.
                 self._reminder.shows_again = False
-                await self._pass()
+                self._complain(await self._pass())
                 await self._letters_are_carried()
             else:
                 await self._serve()
@@ -100,7 +103,7 @@ class Daemon:
         ends on the monotonic clock, and then the scheduler is set right.
         """
         try:
-            await asyncio.wait_for(self._wake.wait(), TICK + 5)
+            await asyncio.wait_for(self._wake.wait(), TICK + 1)
         except TimeoutError:
             self._scheduler.modify_job("tick", next_run_time=now() + timedelta(seconds=TICK))
         self._wake.clear()
@@ -111,10 +114,10 @@ class Daemon:
         A mistake in the config is its owner's to mend: a daemon started anew would refuse it and stay down.
         """
         try:
-            await self._pass()
+            self._complain(await self._pass())
             self._last_pass = now()
         except ConfigError as error:
-            log.warning("%s %s", error.message, error.hint)
+            self._complain(f"{error.message} {error.hint}")
         except ThanksdError as error:
             log.warning("%s %s", error.message, error.hint)
             return
@@ -123,16 +126,34 @@ class Daemon:
             return
         _tell_systemd(self._environ, "WATCHDOG=1")
 
-    async def _pass(self) -> None:
-        """Free what dead workers held, show what is due, let letters go, and plan the next pass."""
+    def _complain(self, mistake: str) -> None:
+        """Say a mistake in the settings once, until it is mended or another one; "" is none."""
+        if mistake and mistake != self._mistake:
+            log.warning("%s", mistake)
+        self._mistake = mistake
+
+    async def _pass(self) -> str:
+        """Free what dead workers held, show what is due, let letters go, and plan the next pass.
+
+        Gives what in the settings kept something from being shown, "" for nothing: letters go all the same.
+        """
         await self._reminder.connect()
         seen = await self._look()
-        held = self._held_until(seen)
+        held, mistake = self._held_until(seen), str(seen["mistake"])
         if held is None and _is_past(seen["popup"]):
-            await self._remind()
+            mistake = await self._remind_unless_mistaken() or mistake
             seen = await self._look()
         self._let_go(seen["letter"])
+        self._copier.look()
         self._plan([seen["popup"] if held is None else to_iso(held), seen["letter"]])
+        return mistake
+
+    async def _remind_unless_mistaken(self) -> str:
+        try:
+            await self._remind()
+        except ConfigError as error:
+            return f"{error.message} {error.hint}"
+        return ""
 
     def _held_until(self, seen: dict[str, Any]) -> datetime | None:
         """Give the moment up to which popups wait because their owner is only just back; None where they don't."""
@@ -213,7 +234,9 @@ class Daemon:
 
     def _changed(self, verb: str, result: dict[str, Any]) -> None:
         if verb == "opened":
-            self._reminder.opened([int(ref) for ref in result.get("refs", ()) if str(ref).isdigit()])
+            # As a client said them: what they should be, the verb will say.
+            refs = result.get("refs")
+            self._reminder.opened([int(ref) for ref in refs if str(ref).isdecimal()] if isinstance(refs, list) else [])
             return
         if verb not in LOOKING:
             self._wake.set()
@@ -235,6 +258,7 @@ class Daemon:
         await self._listener.stop()
         await self._letters_are_carried()
         await self._reminder.stop()
+        await self._copier.stop()
         self._letters.shutdown()
         self._verbs.shutdown()
         self._world.store.close()

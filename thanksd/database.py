@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError
@@ -37,6 +39,7 @@ class Store:
         self.file = sqlite_file(url)
         self.lock = InstanceLock(lock_file(url))
         self._engine = make_engine(url, keep_connections=keep_connections)
+        self._opened = (0, 0)
         self._writing = self._engine.execution_options(thanksd_begin="BEGIN IMMEDIATE")
 
     @contextmanager
@@ -45,7 +48,8 @@ class Store:
 
         Fetch all and leave before output or network: an open cursor makes others' commits fail.
         """
-        with explained(), self._engine.connect() as connection, connection.begin():
+        self._leave_old_file()
+        with explained(self.file), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -56,8 +60,9 @@ class Store:
         Raises ConfigError for a ledger of another machine and for an older copy of ours, unless `not_ours_too`;
         TryLaterError (busy, full, put aside), PermissionDeniedError, DataError.
         """
+        self._leave_old_file()
         try:
-            with explained(), self._writing.connect() as connection, connection.begin():
+            with explained(self.file), self._writing.connect() as connection, connection.begin():
                 if not not_ours_too:
                     guard.use(connection, self.here)
                 yield connection
@@ -65,6 +70,20 @@ class Store:
             # Kept connections have the old file open, for good.
             self._engine.dispose()
             raise
+
+    def _leave_old_file(self) -> None:
+        """Close kept connections where another file was put in the ledger's place since: they would read the old one.
+
+        Writing into that fails by itself; a daemon that finds nothing to write would read it for ever.
+        """
+        try:
+            info = self.file.stat()
+        except OSError:
+            # Whoever connects says it better.
+            return
+        if (info.st_dev, info.st_ino) != self._opened:
+            self._engine.dispose()
+            self._opened = (info.st_dev, info.st_ino)
 
     @contextmanager
     def turn(self) -> Iterator[guard.Turn]:
@@ -103,9 +122,16 @@ def lock_file(url: str) -> Path:
 def make_engine(url: str | URL, *, keep_connections: bool) -> Engine:
     """Give an engine whose connections have our pragmas and whose transactions begin as they are told."""
     engine = create_engine(url, poolclass=None if keep_connections else NullPool)
+    event.listen(engine, "do_connect", _connect)
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def _connect(_dialect: object, _record: object, args: list[str], params: dict[str, Any]) -> sqlite3.Connection:
+    # No file is made: where a ledger was moved away under a daemon, an empty one would stand in its place.
+    connection: sqlite3.Connection = sqlite3.connect(f"{Path(args[0]).as_uri()}?mode=rw", uri=True, **params)
+    return connection
 
 
 def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
@@ -130,20 +156,26 @@ def _on_begin(connection: Connection) -> None:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn the database's errors into ours, with words for people."""
+def explained(file: Path | None = None) -> Iterator[None]:
+    """Turn the database's errors into ours, with words for people; `file` is the ledger that they are about."""
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         cause = getattr(error, "orig", None) or error
-        if getattr(cause, "sqlite_errorname", "") == "SQLITE_READONLY_DBMOVED":
+        name = getattr(cause, "sqlite_errorname", "")
+        if name == "SQLITE_READONLY_DBMOVED":
             raise _PutAsideError(
                 "Another ledger was put in this one's place. Nothing of this was stored.", "Try again."
             ) from error
-        raise _explain(str(cause)) from error
+        if name == "SQLITE_IOERR_DIR_FSYNC":
+            # The journal is gone, and with it the way back; only that this will last was not confirmed.
+            raise TryLaterError(
+                f"The disk failed as this was stored: {cause}. It may be stored or not.", "See: thanksd log"
+            ) from error
+        raise _explain(str(cause), file) from error
 
 
-def _explain(words: str) -> ThanksdError:
+def _explain(words: str, file: Path | None) -> ThanksdError:
     if "locked" in words or "busy" in words:
         return TryLaterError("Another program is writing to the ledger. Nothing of this was stored.", "Try again.")
     if "full" in words:
@@ -151,8 +183,25 @@ def _explain(words: str) -> ThanksdError:
     if "readonly" in words or "unable to open" in words:
         return PermissionDeniedError("The ledger can't be written. Nothing was stored.", "Check who owns its folder.")
     if "not a database" in words or "malformed" in words:
-        return DataError(f"The ledger is damaged: {words}. It was left as it is.", "Restore a copy of it.")
+        hint = how_to_put_back(file, "Restore a copy of it.") if file else "Restore a copy of it."
+        return DataError(f"The ledger is damaged: {words}. It was left as it is.", hint)
     return TryLaterError(f"The ledger did not answer: {words}. Nothing of this was stored.", "Try again.")
+
+
+def how_to_put_back(file: Path, otherwise: str) -> str:
+    """Name the newest copy of a ledger that was kept and what puts it in its place; `otherwise` where there is none."""
+    from thanksd import kept  # noqa: PLC0415  hardly ever needed
+
+    try:
+        # What a restore put aside was no better.
+        found = [one.path for one in kept.copies(file) if one.why != kept.RESTORE]
+    except OSError:
+        # Where nobody may look, nothing can be named.
+        return otherwise
+    if not found:
+        return otherwise
+    which = "" if file == paths.store_file() else f" --store {shlex.quote(str(file))}"
+    return f"Put the newest copy in its place: thanksd restore {shlex.quote(str(found[-1]))}{which}"
 
 
 def known_revisions() -> list[str]:
@@ -194,7 +243,7 @@ def revision_of(file: Path, known: list[str]) -> str | None:
 
 
 def _read_revision(file: Path) -> str:
-    with explained(), closing(bare(file)) as connection:
+    with explained(file), closing(bare(file)) as connection:
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
         if "alembic_version" not in tables:
             raise DataError(f"This is not a ledger of thanksd: {file}. It was left as it is.", "Name another.")
@@ -216,7 +265,8 @@ def _is_there(file: Path) -> bool:
     if stat.S_ISDIR(info.st_mode):
         raise ConfigError(f"The store is a folder: {file}.", "Name a file in it, such as thanksd.db.")
     if info.st_size == 0:
-        raise DataError(f"The ledger is empty: {file}. It was left as it is.", "Restore a copy, or remove the file.")
+        hint = how_to_put_back(file, "Restore a copy, or remove the file.")
+        raise DataError(f"The ledger is empty: {file}. It was left as it is.", hint)
     return True
 
 

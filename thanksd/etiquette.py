@@ -88,6 +88,12 @@ def to_come() -> Finding:
     return {"code": "to-come", "severity": BLOCK, "message": "This meeting is still to come.", "where": "body"}
 
 
+def left_alone() -> Finding:
+    """Give the finding for a letter to an address whose holder was forgotten, to be left alone."""
+    words = "They were forgotten here, to be left alone. If they don't mind: thanksd people edit WHO --allow"
+    return {"code": "do-not-contact", "severity": BLOCK, "message": words, "where": "to"}
+
+
 def check(
     subject: str, body: str, facts: Facts, recipient: str, leaving: tuple[date, date] | None = None
 ) -> list[Finding]:

@@ -15,7 +15,7 @@ from sqlalchemy import BindParameter, ColumnElement, Connection, and_, func, ins
 from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, states
-from thanksd.models import Attempt, Letter
+from thanksd.models import Attempt, Letter, Thanks
 from thanksd.moments import to_iso
 from thanksd.rows import AnyRow, AnySelect, add_row
 from thanksd.timing import back_off
@@ -204,9 +204,22 @@ def _follow(connection: Connection, now: datetime, held: Claim, state: str, resu
         if result.reason == states.ADDRESS:
             ledger.mark_address(connection, now, held.to, result.reply)
     else:
-        needs_a_person = state == states.HELD or result.reason in (states.CREDENTIALS, states.PASSWORD)
-        ledger.set_popup(connection, thanks, now if needs_a_person else None)
+        ledger.set_popup(connection, thanks, _popup_about(connection, now, state, result.reason))
     journal.record(connection, now, thanks, state, reply=result.reply, reason=result.reason or None)
+
+
+def _popup_about(connection: Connection, now: datetime, state: str, reason: str) -> datetime | None:
+    """Give when the popup about a letter that did not leave may show; null where no person is needed.
+
+    A password is told of once, for all letters that want it: not for each of them, and not at each try anew.
+    """
+    if state == states.HELD:
+        return now
+    if reason not in (states.CREDENTIALS, states.PASSWORD):
+        return None
+    told = select(func.min(Thanks.popup_at)).join(Letter, Letter.thanks_id == Thanks.id)
+    found = connection.scalar(told.where(Letter.settled_at.is_(None), Letter.reason == reason))
+    return found or now
 
 
 def end_attempt(connection: Connection, now: datetime, letter: int, number: int, outcome: str, reply: str) -> None:

@@ -44,6 +44,7 @@ class Reminder:
         self._call, self._wake, self._config, self._program, self._environ = call, wake, config, program, environ
         self.desktop = Desktop(self._pressed, self._closed, self._server, environ)
         self._servers: dict[int, str] = {}
+        self._showing = asyncio.Lock()
         self._undo: dict[int, int] = {}
         self._pause, self._try_again = _FIRST_PAUSE, 0.0
         self._opening: dict[int, asyncio.Event] = {}
@@ -80,7 +81,8 @@ class Reminder:
         error = ""
         for nudge in nudges:
             if channel == "desktop":
-                error = await self._pop_up(nudge, error)
+                async with self._showing:
+                    error = await self._pop_up(nudge, error)
             else:
                 print(display_safe(nudge["line"]), flush=True)  # noqa: T201  the terminal is this channel
                 await self._call("nudges_shown", {"ids": nudge["ids"]})
@@ -121,8 +123,7 @@ class Reminder:
         self._start(self._answer(popup_id, key, token))
 
     def _closed(self, popup_id: int, _reason: int) -> None:
-        server = self._servers.get(popup_id, "")
-        self._start(self._note("nudges_closed", {"popup_id": popup_id, "server": server}))
+        self._start(self._note_closed(popup_id))
 
     def _server(self, appeared: bool) -> None:  # noqa: FBT001  the channel's signature
         """Show again what a new server knows nothing of, or what lost its buttons with the daemon before this one."""
@@ -137,15 +138,20 @@ class Reminder:
         await self.close((await self._call("show_again", {}))["popups"])
         self._wake()
 
-    async def _note(self, verb: str, params: dict[str, Any]) -> None:
-        await self._call(verb, params)
+    async def _note_closed(self, popup_id: int) -> None:
+        await self._call("nudges_closed", {"popup_id": popup_id, "server": await self._server_of(popup_id)})
+
+    async def _server_of(self, popup_id: int) -> str:
+        """Give the server of a popup, once its receipt is written: what happens to it at once is told sooner."""
+        async with self._showing:
+            return self._servers.get(popup_id, "")
 
     async def _answer(self, popup_id: int, key: str, token: str) -> None:
         if popup_id in self._undo:
             await self._call("undo", {"ref": str(self._undo.pop(popup_id))})
             self._wake()
             return
-        server = self._servers.get(popup_id, "")
+        server = await self._server_of(popup_id)
         done = await self._call("answer", {"popup_id": popup_id, "server": server, "key": key})
         if key in _OPENING:
             words = _PASSWORD if done["occasion"] == "password" else _OPENING[key]
@@ -155,7 +161,8 @@ class Reminder:
             await self._open(done["thanks"], words, token)
             return
         await self.desktop.close(popup_id, server)
-        if key == "waive" and done["done"]:
+        # A server may send keys that its popup does not have: the weekly question is about no thanks.
+        if key == "waive" and done["done"] and done["thanks"]:
             await self._offer_undo(done)
         self._wake()
 
@@ -169,6 +176,9 @@ class Reminder:
         """Open the user's terminal on our command `words`, at these thanks, and say so where nothing opened."""
         numbers = {"review": thanks, "resolve": thanks[:1]}.get(words[0], [])
         if not numbers and words[0] in ("review", "resolve"):
+            return
+        if numbers and numbers[0] in self._opening:
+            # Pressed again before the window came up: one is enough.
             return
         words = [*words, *map(str, numbers)]
         # Told to the command: keys that were typed before its window came up are not meant for it.

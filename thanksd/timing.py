@@ -151,8 +151,11 @@ def _out_of_quiet(moment: datetime, zone: str, quiet: Quiet | None) -> datetime:
         return moment
     day = here.date() if here.time() < quiet.end else here.date() + _DAY
     end = moments.wall(day, quiet.end, zone)
-    # On the night the clocks go back the first such end may have been an hour ago.
-    return end if end > moment else moments.wall(day, quiet.end, zone, fold=1)
+    if end <= moment:
+        # On the night the clocks go back the first such end may have been an hour ago.
+        return moments.wall(day, quiet.end, zone, fold=1)
+    # On the night they go ahead all that is free between may be skipped: quiet hours begin again with their end.
+    return _out_of_quiet(end, zone, quiet)
 
 
 def _next_monday(day: date) -> date:
@@ -218,24 +221,22 @@ def next_ask(
     """Give (slot, popup): the week's own moment that is to be asked for next, and when its popup may come.
 
     A slot is over once it was asked for, or on its day (`asked_at`, which for a question that is new is the slot
-    before it). Quiet hours and a pause move the popup behind them. One that was missed is asked on return up to
-    Sunday's midnight, and where it was moved past that, on the day it was moved to; then it waits for the next week.
+    before it), and where a pause ended after it: who comes back has enough to read. Quiet hours move the popup behind
+    them. One that was missed is asked on return up to Sunday's midnight, and where it was moved past that, on the day
+    it was moved to; then it waits for the next week.
     """
     slot = last_ask(ask, now, zone)
     while True:
-        opens = _free(slot, zone, quiet, pause, weekdays_only=weekdays_only)
-        popup = _free(max(opens, now), zone, quiet, pause, weekdays_only=weekdays_only)
-        was_asked = asked_at >= slot or _day(asked_at, zone) == _day(slot, zone)
-        if not was_asked and popup < max(_end_of_week(slot, zone), _midnight(opens, zone)):
+        opens = after_quiet(slot, zone, quiet, weekdays_only=weekdays_only)
+        popup = after_quiet(max(opens, now), zone, quiet, weekdays_only=weekdays_only)
+        is_over = asked_at >= slot or _day(asked_at, zone) == _day(slot, zone) or _is_paused(slot, pause)
+        if not is_over and popup < max(_end_of_week(slot, zone), _midnight(opens, zone)):
             return slot, popup
         slot = moments.wall(_day(slot, zone) + _WEEK, ask.clock, zone)
 
 
-def _free(moment: datetime, zone: str, quiet: Quiet | None, pause: Pause | None, *, weekdays_only: bool) -> datetime:
-    """Give the first moment from this one on that lies neither in a pause nor in quiet hours."""
-    if pause is not None and pause.start <= moment < pause.end:
-        moment = pause.end
-    return after_quiet(moment, zone, quiet, weekdays_only=weekdays_only)
+def _is_paused(slot: datetime, pause: Pause | None) -> bool:
+    return pause is not None and slot < pause.end
 
 
 def start_of_week(moment: datetime, zone: str) -> datetime:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from thanksd import config, paths, verbs
 from thanksd.database import open_store
-from thanksd.errors import ConfigError, ThanksdError, UsageError
+from thanksd.errors import ConfigError, PermissionDeniedError, ThanksdError, UsageError
 from thanksd.policy import known_zone
 from thanksd.verbs.context import Context
 
@@ -62,11 +63,23 @@ class World:
             self._seen = seen
 
     def _secret(self) -> Callable[[], str] | None:
-        """Give the reader of the password, which is called once at connect."""
+        """Give the reader of the password, which is called at each connect, until it failed once."""
         smtp, me, environ = self._config.transport.smtp, self._config.me.email, dict(os.environ)
         if self._config.transport.kind != "smtp" or smtp.auth == "none":
             return None
-        return lambda: _read_secret(smtp, me, environ)
+        failed: list[PermissionDeniedError] = []
+
+        def read() -> str:
+            # Behind a prompt that nobody answers each letter would take ten seconds more, and open one more window.
+            if failed:
+                raise failed[0]
+            try:
+                return _read_secret(smtp, me, environ)
+            except PermissionDeniedError as error:
+                failed.append(error)
+                raise
+
+        return read
 
 
 def _read_secret(smtp: config.Smtp, me: str, environ: Mapping[str, str]) -> str:
@@ -84,27 +97,35 @@ def now() -> datetime:
 def user_zone(setting: str, tz: str) -> str:
     """Give the user's zone: the setting, else TZ, else the system's; UTC where none is known.
 
-    Raises ConfigError for a setting that names no zone; a TZ that names none (":posix" forms) is passed over.
+    TZ may name a zone's file too (tzset(3)). A TZ that names no zone, such as "CET-1CEST", is passed over.
+    Raises ConfigError for a setting that names no zone.
     """
     if setting:
         try:
             return known_zone(setting)
         except UsageError as error:
             raise ConfigError(f"The setting me.timezone is no zone. {error.message}", error.hint) from error
-    for name in (tz.removeprefix(":"), _system_zone()):
-        try:
-            if name:
-                return known_zone(name)
-        except UsageError:
-            continue
-    return "UTC"
+    return _zone_of(_name_in(tz.removeprefix(":"))) or _zone_of(_system_zone()) or "UTC"
+
+
+@lru_cache(maxsize=16)
+def _zone_of(name: str) -> str:
+    """Give the zone of this name, "" where there is none; cached, as a name that is none is looked for in every one."""
+    try:
+        return known_zone(name) if name else ""
+    except UsageError:
+        return ""
+
+
+def _name_in(path: str) -> str:
+    """Give the zone's name in the path of its file; what is no such path is given back."""
+    return path.partition("/zoneinfo/")[2] or path
 
 
 def _system_zone() -> str:
     """Give the system's zone by the link that systemd and Debian keep, else as tzlocal finds it."""
     target = os.path.realpath("/etc/localtime")
-    _, found, name = target.partition("/zoneinfo/")
-    if found:
+    if (name := _name_in(target)) != target:
         return name
     import tzlocal  # noqa: PLC0415  only where the link is not there
 

@@ -89,8 +89,8 @@ class Wire:
             while data := await self._reader.read(65536):
                 for message in parser.feed(data):
                     self._sort(message)
-        except (OSError, ValueError) as error:
-            _log.warning("the session bus was lost: %s", error)
+        except Exception as error:  # noqa: BLE001  jeepney raises whatever broken bytes lead it to, KeyError too
+            _log.warning("the session bus was lost: %r", error)
         finally:
             self._end()
 

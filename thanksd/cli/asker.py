@@ -67,6 +67,9 @@ class Asker:
 
     def hidden(self) -> str:
         """Ask for a secret, which is not shown; "" for Enter alone."""
+        from thanksd.sealing import seal  # noqa: PLC0415  for this question alone
+
+        seal()
         try:
             return getpass.getpass("  > ").strip()
         except (EOFError, OSError) as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _GROUPED = ("smtp.gmail.com", "smtp.googlemail.com")
 _LONGEST = 65536
 # Why a letter waits for a login that works (verb release).
-_WAITING = "credentials"
+_WAITING = ("credentials", "password")
 
 
 @click.group(cls=Group)
@@ -112,7 +112,10 @@ def typed(word: str, host: str) -> str:
 
 def _ask(user: str, host: str) -> str:
     """Give the password as it was typed, hidden, or as it came on standard input. Raises UsageError for none."""
+    from thanksd.sealing import seal  # noqa: PLC0415  no other command needs it
+
     if can_ask():
+        seal()
         from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
 
         with keys.closable():
@@ -125,6 +128,9 @@ def from_stdin() -> str:
 
     Raises UsageError for none, and for what is no line of text.
     """
+    from thanksd.sealing import seal  # noqa: PLC0415  as above
+
+    seal()
     line = sys.stdin.buffer.readline(_LONGEST) if sys.stdin is not None else b""
     try:
         word = line.decode("utf-8").rstrip("\r\n")
@@ -153,7 +159,7 @@ def _log_in(settings: Config, word: str) -> str:
 def _release(context: click.Context) -> None:
     """Offer to let the letters go on that waited for this login; without a terminal they do."""
     client = state_of(context).client
-    waiting = sum(one["reason"] == _WAITING for one in client.call("outbox")["letters"])
+    waiting = sum(one["reason"] in _WAITING for one in client.call("outbox")["letters"])
     if not waiting:
         return
     letters = "1 letter is" if waiting == 1 else f"{waiting} letters are"

@@ -82,7 +82,7 @@ def _ask(client: Client, one: _Facts) -> str:
     answer = resolving.ask(one["letter"], one["person"]["name"].split()[0])
     if answer:
         client.call("resolve", ref=str(one["id"]), how=answer)
-        _forget_files(one["id"])
+        forget_files(one["id"])
     return answer
 
 
@@ -123,7 +123,8 @@ def _written(handed: _Facts, ending: str, text: str) -> Path:
     return path
 
 
-def _forget_files(number: int) -> None:
+def forget_files(number: int) -> None:
+    """Remove what a thanks' letter was opened from."""
     for ending in ("eml", "txt"):
         (_state_folder() / f"thanks-{number}.{ending}").unlink(missing_ok=True)
 

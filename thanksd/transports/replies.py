@@ -66,7 +66,9 @@ def of_recipient(outcome: Outcome) -> Outcome:
 
 
 def _with_advice(code: int, words: str) -> str:
-    if code in (534, 535) or _NO_BASIC_AUTH.search(words):
+    if _NO_BASIC_AUTH.search(words):
+        advice = 'No password works here any more, an app password neither: OAuth does (auth = "xoauth2").'
+    elif code in (534, 535):
         advice = 'Many providers want an app password here, or OAuth (auth = "xoauth2").'
     else:
         advice = "Check security, auth and username of [transport.smtp]."

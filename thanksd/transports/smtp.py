@@ -13,6 +13,7 @@ import ipaddress
 import re
 import smtplib
 import ssl
+import time
 from typing import TYPE_CHECKING
 
 from thanksd.credentials import CredentialsError
@@ -65,11 +66,12 @@ class _Session(smtplib.SMTP):
     def getreply(self) -> tuple[int, bytes]:
         """Read one reply: its code and text; the code is -1 for what is no reply.
 
-        Raises SMTPServerDisconnected at the end of the stream, also in mid-line, and at a time limit.
+        Raises SMTPServerDisconnected at the end of the stream, also in mid-line, and at a time limit, which is of the
+        whole reply: a server that drips it must not hold us for ever.
         """
-        lines = []
+        lines, deadline = [], time.monotonic() + self.timeout
         for _ in range(_MOST_LINES):
-            lines.append(self._line())
+            lines.append(self._line(deadline))
             found = re.match(rb"([2-5]\d\d)([- ]|\r?\n)", lines[-1])
             if not found or lines[-1][:3] != lines[0][:3]:
                 break
@@ -77,13 +79,20 @@ class _Session(smtplib.SMTP):
                 return int(found[1]), b"\n".join(line[4:].strip() for line in lines)
         return -1, lines[-1].strip()
 
-    def _line(self) -> bytes:
+    def _line(self, deadline: float) -> bytes:
         if self.file is None and self.sock is not None:
             self.file = self.sock.makefile("rb")
-        if self.file is None:
+        if self.sock is None or self.file is None:
             raise smtplib.SMTPServerDisconnected("There is no connection.")
+        line = b""
         try:
-            line: bytes = self.file.readline(_LONGEST_LINE)
+            while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
+                self.sock.settimeout(_left(deadline))
+                piece = self.file.peek()[: _LONGEST_LINE - len(line)]
+                if not piece:
+                    break
+                line += self.file.read(piece.find(b"\n") + 1 or len(piece))
+            self.sock.settimeout(self.timeout)
         except OSError as error:
             self.close()
             raise smtplib.SMTPServerDisconnected(f"The connection broke: {error}") from error
@@ -99,8 +108,29 @@ class _Session(smtplib.SMTP):
 
     def limit(self, step: str) -> None:
         """Set how long the next step may be silent (see SECONDS)."""
+        self.timeout = SECONDS[step]
         if self.sock is not None:
-            self.sock.settimeout(SECONDS[step])
+            self.sock.settimeout(self.timeout)
+
+    def has_spoken(self) -> bool:
+        """Say whether the server spoke, or hung up, though nothing was asked. Raises OSError where the line broke."""
+        if self.sock is None or self.file is None:
+            return False
+        self.sock.settimeout(0)
+        try:
+            # Of a stream that does not wait, b"" is its end and None that nothing came.
+            return bool(self.file.peek()) or self.file.read(1) is not None
+        except ssl.SSLWantReadError:
+            return False
+        finally:
+            self.sock.settimeout(self.timeout)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 class _TlsSession(_Session, smtplib.SMTP_SSL):
@@ -127,7 +157,7 @@ def deliver(smtp: Smtp, username_default: str, secret: Secret, envelope: Envelop
             return stopped(error)
         if not on_dot():
             return Outcome(NOT_NOW, "", None, LOST_LEASE)
-        return _finish(session)
+        return _early(session) or _finish(session)
 
 
 def test_login(smtp: Smtp, me_email: str, secret: Secret) -> str:
@@ -290,6 +320,20 @@ def _hand_over(session: _Session, envelope: Envelope) -> None:
     session.limit("body")
     # RFC 5321 4.5.2: a line's first dot is doubled, for a lone dot is the end.
     session.send(re.sub(rb"(?m)^\.", b"..", envelope.raw))
+
+
+def _early(session: _Session) -> Outcome | None:
+    """Judge what the server said, or that it hung up, before it got the dot: no yes to a letter, and a no to this one.
+
+    The dot does not leave then, or an answer to it would be taken for the next one's.
+    """
+    try:
+        if not session.has_spoken():
+            return None
+        code, text = session.getreply()
+    except OSError as error:
+        return stopped(error)
+    return said_no(code, words_of(code, text), "")
 
 
 def _finish(session: _Session) -> Outcome:
