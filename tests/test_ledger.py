@@ -38,9 +38,10 @@ def try_letters(desk: Desk, outcome: str) -> None:
     """Carry the next letter that may leave, to this outcome."""
     store, now = desk.context.store, desk.clock()
     with store.write() as connection:
-        held = outbox.claim(connection, now, "m b 1 1")
-    if held is None:
+        claims = outbox.claim(connection, now, "m b 1 1")
+    if not claims:
         return
+    (held,) = claims
     if outcome != "no login":
         with store.write() as connection:
             assert outbox.mark_dot(connection, now, held)
@@ -52,8 +53,8 @@ def die(desk: Desk, phase: str) -> None:
     """Let a worker end in the middle of a letter, and others find it."""
     store, now = desk.context.store, desk.clock()
     with store.write() as connection:
-        held = outbox.claim(connection, now, "m b 1 1")
-    if held is not None and phase == states.DOT:
+        claims = outbox.claim(connection, now, "m b 1 1")
+    for held in claims if phase == states.DOT else []:
         with store.write() as connection:
             assert outbox.mark_dot(connection, now, held)
     with store.write() as connection:

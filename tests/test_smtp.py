@@ -13,6 +13,7 @@ from smtp_rigs import (
     USER,
     Authority,
     Scripted,
+    deliver,
     mail_server,
     smtp_sink,
     stunnel,
@@ -24,7 +25,7 @@ from thanksd.config import Smtp, Transport
 from thanksd.credentials import CredentialsError
 from thanksd.errors import ConfigError, PermissionDeniedError, UnavailableError
 from thanksd.states import ACCEPTED, CREDENTIALS, NOT_NOW, REJECTED, UNKNOWN
-from thanksd.transports import Envelope, Outcome, smtp
+from thanksd.transports import Envelope, Outcome, session, smtp
 
 RAW = (
     b"From: Ada <ada@example.org>\r\nTo: bob@example.net\r\nSubject: Thank you\r\n"
@@ -70,7 +71,7 @@ def send(
 ) -> Outcome:
     account = Smtp(host=host, port=port, security=security, auth=auth)
     transport = Transport(kind="smtp", smtp=account)
-    return transports.deliver(transport, USER, lambda: word, letter, dot or Dot())
+    return deliver(transport, USER, lambda: word, letter, dot or Dot())
 
 
 def send_tls(port: int, *, security: str = "starttls", auth: str = "password", word: str = PASSWORD) -> Outcome:
@@ -134,7 +135,7 @@ def test_the_body_goes_before_the_border_and_the_dot_after_it() -> None:
 def test_a_lost_lease_drops_the_connection_and_the_server_keeps_nothing(trusted: Authority) -> None:
     with mail_server(trusted.context(), login=False) as box:
         account = Smtp(host="localhost", port=box.port, security="starttls", auth="none")
-        outcome = smtp.deliver(account, USER, None, LETTER, Dot(answer=False))
+        outcome = deliver(Transport(kind="smtp", smtp=account), USER, None, LETTER, Dot(answer=False))
         wait_for(lambda: box.seen.endswith(b"Bye\r\n"))
     assert (outcome.kind, outcome.reason, box.letters) == (NOT_NOW, "lost lease", [])
 
@@ -251,7 +252,7 @@ def test_nonsense_before_the_dot_is_tried_again_later(
     verb: str, reply: str | bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for step in ("connect", "command", "data"):
-        monkeypatch.setitem(smtp.SECONDS, step, 0.5)
+        monkeypatch.setitem(session.SECONDS, step, 0.5)
     dot = Dot()
     with Scripted({verb: reply}) as server:
         outcome = send(server.port, dot=dot)
@@ -260,8 +261,8 @@ def test_nonsense_before_the_dot_is_tried_again_later(
 
 
 def test_silence_after_the_dot_is_unknown_and_waits_ten_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert smtp.SECONDS["dot"] == 600
-    monkeypatch.setitem(smtp.SECONDS, "dot", 0.3)
+    assert session.SECONDS["dot"] == 600
+    monkeypatch.setitem(session.SECONDS, "dot", 0.3)
     with Scripted({".": SILENT}) as server:
         outcome = send(server.port)
     assert (outcome.kind, outcome.reason) == (UNKNOWN, "dropped")
@@ -269,7 +270,7 @@ def test_silence_after_the_dot_is_unknown_and_waits_ten_minutes(monkeypatch: pyt
 
 def test_a_slow_answer_to_the_dot_outlives_the_other_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     for step in ("connect", "command", "data", "body"):
-        monkeypatch.setitem(smtp.SECONDS, step, 2.0)
+        monkeypatch.setitem(session.SECONDS, step, 2.0)
     with smtp_sink("-W", ".:3") as sink:
         assert send(sink.port).kind == ACCEPTED
 
@@ -407,7 +408,7 @@ def test_a_reply_that_quotes_the_login_is_kept_without_it() -> None:
     reply = f"535 bad line AUTH PLAIN {quoted} {'y' * 300} {quoted}"
     with Scripted({"EHLO": "250-test\r\n250 AUTH PLAIN", "AUTH": reply}) as server:
         account = Smtp(host="127.0.0.1", port=server.port, security="none", username="u")
-        outcome = smtp.deliver(account, USER, lambda: "pw", LETTER, Dot())
+        outcome = deliver(Transport(kind="smtp", smtp=account), USER, lambda: "pw", LETTER, Dot())
     assert quoted.encode() in server.seen
     assert quoted not in outcome.reply
     assert "535 bad line AUTH PLAIN ***" in outcome.reply
@@ -419,7 +420,7 @@ def test_a_secret_that_can_not_be_had_defers_without_connecting() -> None:
 
     with Scripted({}) as server:
         account = Smtp(host="127.0.0.1", port=server.port, security="none")
-        outcome = smtp.deliver(account, USER, locked, LETTER, Dot())
+        outcome = deliver(Transport(kind="smtp", smtp=account), USER, locked, LETTER, Dot())
         assert server.seen == b""
     assert outcome == Outcome(NOT_NOW, "The keyring is locked.", None, states.PASSWORD)
 
@@ -468,6 +469,6 @@ def test_a_login_is_tried_for_real_and_sends_nothing(trusted: Authority) -> None
 
 def test_no_transport_is_a_mistake_of_the_config_that_says_so() -> None:
     with pytest.raises(ConfigError, match="no mail account is set up"):
-        transports.deliver(Transport(), USER, None, LETTER, Dot())
+        deliver(Transport(), USER, None, LETTER, Dot())
     assert transports.describe(Transport()) == ""
     assert transports.describe(Transport(kind="smtp", smtp=Smtp(host="smtp.x.org"))) == "smtp.x.org"
