@@ -107,11 +107,10 @@ class Submission:
         What a server says to the first word on a connection that it had before is not about the letter: it closed it
         meanwhile, or takes no more on it. A new one decides, once; nothing can have been delivered.
         """
-        if self._session is not None and self._session.is_ahead:
-            self._drop()
         if self._session is not None:
             self._session.on_wait = on_wait
             try:
+                _stay_silent(self._session)
                 _begin(self._session, envelope, is_clean=self._is_clean)
             except (StopError, OSError):
                 self._drop()
@@ -159,6 +158,10 @@ class Submission:
                 self._drop()
         if not is_going:
             return Outcome(NOT_NOW, "", None, LOST_LEASE)
+        early = _early(session)
+        if early is not None:
+            self._drop()
+            return early
         outcome = _end(session)
         self._after(outcome)
         return outcome
@@ -361,6 +364,26 @@ def _hand_over(session: Session, envelope: Envelope) -> None:
     session.limit("body")
     # RFC 5321 4.5.2: a line's first dot is doubled, for a lone dot is the end.
     session.send(re.sub(rb"(?m)^\.", b"..", envelope.raw))
+
+
+def _stay_silent(session: Session) -> None:
+    """Refuse a connection on which the server spoke, or hung up, since its last answer. Raises OSError."""
+    if session.has_spoken():
+        raise smtplib.SMTPServerDisconnected("The server said more than it was asked.")
+
+
+def _early(session: Session) -> Outcome | None:
+    """Judge what the server said, or that it hung up, before it got the dot: no yes to a letter, and a no to this one.
+
+    The dot does not leave then, or an answer to it would be taken for the next one's.
+    """
+    try:
+        if not session.has_spoken():
+            return None
+        code, text = session.getreply()
+    except OSError as error:
+        return stopped(error)
+    return said_no(code, words_of(code, text), "")
 
 
 def _end(session: Session) -> Outcome:
