@@ -58,7 +58,7 @@ types: $(VENV)/dev  ## mypy, strict
 package: $(VENV)/dev  ## sdist, wheel from it, and what a stranger sees who installs that
 	@PYTHON="$(PYTHON)" bash .ci/package
 
-bench: $(VENV)/dev  ## speed, as ratios measured in one run
+bench: $(VENV)/dev  ## speed, as ratios measured in one run (ARGS=burst: one part)
 	$(BIN)/python tests/bench.py $(ARGS)
 
 keystrokes: $(VENV)/dev  ## write docs/EXPERIENCE.md anew: what ten tasks cost

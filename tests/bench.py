@@ -9,120 +9,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import socket
-import sqlite3
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-PROGRAM = Path(sys.executable).with_name("thanksd")
-PYTHON = sys.executable
+import bench_burst
+from bench_rigs import PROGRAM, PYTHON, Place, cpu, cpu_of, ratio, switches
+
 THIN = [PYTHON, "-c", "import click, json, socket"]
 ORM = [PYTHON, "-c", "import sqlalchemy.orm"]
 CLICK = [PYTHON, "-c", "import click"]
-
-
-def cpu(command: list[str], environ: dict[str, str]) -> float:
-    """Give the CPU seconds of one process."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=environ, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def ratio(name: str, limit: float, ours: Callable[[], float], theirs: Callable[[], float], runs: int) -> None:
-    """Alternate both, and print the ratio of their medians."""
-    ours(), theirs()
-    pairs = [(ours(), theirs()) for _ in range(runs)]
-    one, other = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(
-        f"{name:<58} {one / other:5.2f}   limit {limit:.2f}   {'ok' if one <= limit * other else 'ABOVE'}", flush=True
-    )
-
-
-class Place:
-    """A home for one bench: its own XDG folders and store."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.store = folder / "thanksd.db"
-        run = folder / "run"
-        run.mkdir(parents=True, mode=0o700)
-        keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
-        self.environ = keep | {
-            "HOME": str(folder),
-            "XDG_RUNTIME_DIR": str(run),
-            "THANKSD_STORE": str(self.store),
-            "TZ": "UTC",
-        }
-        self.count = 0
-        # Bytecode is compiled once, as an installed program's is.
-        subprocess.run([PROGRAM, "owed"], env=self.environ, check=True, stdout=subprocess.DEVNULL)
-
-    def fill(self, stored: int, still_open: int) -> None:
-        """Store that many thanks, most of them closed, by SQL: adding a million one by one would take an hour."""
-        with sqlite3.connect(self.store) as db:
-            db.execute("PRAGMA synchronous=OFF")
-            db.execute("PRAGMA foreign_keys=OFF")
-            db.executescript(_FILL.format(people=max(stored // 20, 1), stored=stored, closed=stored - still_open))
-        db.close()
-
-    def add(self) -> list[str]:
-        """Give a command that adds somebody new."""
-        self.count += 1
-        return [
-            str(PROGRAM),
-            "add",
-            f"Person Number{self.count}",
-            f"n{self.count}@new.example",
-            "-k",
-            "coffee",
-            "-d",
-            "the talk",
-        ]
-
-    @contextmanager
-    def daemon(self) -> Iterator[int]:
-        """Run the daemon; gives its pid once its socket is there."""
-        child = subprocess.Popen(
-            [PROGRAM, "run"], env=self.environ, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-        )
-        try:
-            while not list((self.folder / "run" / "thanksd").glob("*.sock")):
-                time.sleep(0.05)
-            time.sleep(0.5)
-            yield child.pid
-        finally:
-            child.terminate()
-            child.wait()
-
-
-_FILL = """
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {people})
-INSERT INTO person (id, name, name_key, email, email_key, seniority, created_at)
-SELECT i, 'Ada Number' || i, 'ada number' || i, 'a' || i || '@example.com', 'a' || i || '@example.com', 'peer',
- '2025-01-01 00:00:00.000000' FROM n;
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {stored})
-INSERT INTO meeting (id, kind, at, tz, day, place, about)
-SELECT i, 'coffee', '2025-01-01 00:00:00.000000', 'UTC', '2025-01-01', '', '' FROM n;
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {stored})
-INSERT INTO thanks (id, uid, person_id, meeting_id, state, details, nudge_at, due_by, popup_at, outright, created_at,
- changed_at, closed_at)
-SELECT i, 'u' || i, 1 + i % {people}, i, CASE WHEN i <= {closed} THEN 'thanked' ELSE 'owed' END, '["the talk"]',
- '2099-01-01 00:00:00.000000', '2099-01-02 00:00:00.000000',
- CASE WHEN i <= {closed} THEN NULL ELSE '2099-01-01 00:00:00.000000' END, 0,
- '2025-01-01 00:00:00.000000', '2025-01-01 00:00:00.000000',
- CASE WHEN i <= {closed} THEN '2025-01-02 00:00:00.000000' END FROM n;
-INSERT INTO event (at, thanks_id, what, data) SELECT '2025-01-01 00:00:00.000000', id, 'added', '{{}}' FROM thanks;
-"""
 
 
 def thin(folder: Path, runs: int) -> None:
@@ -236,14 +136,14 @@ def _run_at(place: Place, command: Callable[[Place], list[str]]) -> float:
 
 def passes(place: Place, pid: int, count: int = 5) -> float:
     """Give the CPU seconds of some passes of a running daemon, each asked for by a poke and waited for."""
-    before = _cpu_of(pid)
+    before = cpu_of(pid)
     for _ in range(count):
         last = _ask(place, "status")["last_pass_at"]
         _ask(place, "poke")
         deadline = time.monotonic() + 1.1
         while _ask(place, "status")["last_pass_at"] == last and time.monotonic() < deadline:
             time.sleep(0.05)
-    return _cpu_of(pid) - before
+    return cpu_of(pid) - before
 
 
 def _ask(place: Place, verb: str) -> dict[str, str]:
@@ -261,9 +161,9 @@ def idle(folder: Path, seconds: int) -> None:
     place.fill(1000, 100)
     with place.daemon() as pid:
         time.sleep(5)
-        before, switches = _cpu_of(pid), _switches(pid)
+        before, waits = cpu_of(pid), switches(pid)
         time.sleep(seconds)
-        used, woken = (_cpu_of(pid) - before) / seconds, (_switches(pid) - switches) / seconds
+        used, woken = (cpu_of(pid) - before) / seconds, (switches(pid) - waits) / seconds
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
         rss = int(status.split("VmRSS:")[1].split()[0]) / 1024
     print(
@@ -271,25 +171,14 @@ def idle(folder: Path, seconds: int) -> None:
     )
 
 
-def _cpu_of(pid: int) -> float:
-    # Nanoseconds on a processor, of each thread (Documentation/scheduler/sched-stats.rst): finer than stat's ticks.
-    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(thread.read_text(encoding="ascii").split()[0]) for thread in threads) / 1e9
-
-
-def _switches(pid: int) -> int:
-    """Count the main thread's voluntary context switches: each is one wait that ended."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
-
-
 def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--large", type=int, default=1_000_000)
+    parser.add_argument("--letters", type=int, default=10_000, help="letters of a burst")
     parser.add_argument("--idle", type=int, default=600, help="seconds to watch an idle daemon")
-    parser.add_argument("only", nargs="*", choices=[[], "thin", "alone", "flat", "idle"])
+    parser.add_argument("only", nargs="*", choices=[[], "thin", "alone", "flat", "idle", "burst", "due"])
     chosen = parser.parse_args()
     # Without bytecode every start would compile everything, ours and theirs.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -298,6 +187,8 @@ def main() -> None:
             "thin": lambda: thin(Path(name), chosen.runs),
             "alone": lambda: alone(Path(name), chosen.runs),
             "flat": lambda: flat(Path(name), chosen.runs, chosen.large),
+            "burst": lambda: bench_burst.burst(Path(name), chosen.letters),
+            "due": lambda: bench_burst.due(Path(name), chosen.letters),
             "idle": lambda: idle(Path(name), chosen.idle),
         }
         for part in chosen.only or parts:

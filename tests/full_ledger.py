@@ -85,8 +85,7 @@ def _carry(desk: Desk, name: str, answers: dict[str, str | bytes]) -> int:
 def _die(desk: Desk, number: int, *, at_dot: bool) -> None:
     """Claim a letter as a program that ended since."""
     with desk.context.store.write() as connection:
-        held = outbox.claim(connection, desk.clock(), "machine boot 11 100", [desk.letter(number)["id"]])
-        assert held is not None
+        (held,) = outbox.claim(connection, desk.clock(), "machine boot 11 100", [desk.letter(number)["id"]])
         assert not at_dot or outbox.mark_dot(connection, desk.clock(), held)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +29,8 @@ from thanksd.config import Config, Nudge, Send, Smtp, Transport
 from thanksd.database import Store, open_store
 from thanksd.errors import ConfigError, TryLaterError
 from thanksd.models import Base
-from thanksd.transports import DROPPED, GREYLISTED, LOST_LEASE, NO_NETWORK, Envelope, Outcome
-from thanksd.verbs import copying, sending
+from thanksd.transports import DROPPED, GREYLISTED, LOST_LEASE, NO_NETWORK, Carrier, Envelope, OnDot, OnWait, Outcome
+from thanksd.verbs import carrying, sending
 from thanksd.verbs.context import Context
 
 Rows: TypeAlias = dict[str, list[dict[str, Any]]]
@@ -288,15 +289,15 @@ def fit_line(monkeypatch: pytest.MonkeyPatch, dead: set[str]) -> None:
     A store that refuses to be written is asked again after a second each; nobody waits for it here.
     """
 
-    def deliver(_transport: Transport, _me: str, _secret: object, envelope: Envelope, on_dot: Any) -> Outcome:
+    def deliver(_carrier: Carrier, envelope: Envelope, on_dot: OnDot, _on_wait: OnWait = bool) -> Outcome:
         worker: Worker = _HERE.worker
         return worker.deliver(envelope, on_dot)
 
-    for module in (sending, copying):
-        monkeypatch.setattr(module, "deliver", deliver)
-    monkeypatch.setattr(sending, "owner", lambda: _HERE.worker.name)
+    monkeypatch.setattr(Carrier, "deliver", deliver)
+    monkeypatch.setattr(carrying, "owner", lambda: _HERE.worker.name)
     monkeypatch.setattr(sending, "is_surely_dead", dead.__contains__)
-    monkeypatch.setattr(sending, "time", SimpleNamespace(sleep=lambda _seconds: None))
+    here = SimpleNamespace(sleep=lambda _seconds: None, monotonic=time.monotonic)
+    monkeypatch.setattr(carrying, "time", here)
 
 
 class World:

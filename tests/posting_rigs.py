@@ -14,7 +14,7 @@ from smtp_rigs import PASSWORD, USER, Authority, wait_for
 from store_rigs import Desk
 
 from thanksd.config import Smtp, Transport
-from thanksd.transports import smtp as product
+from thanksd.transports import session as product
 
 # What can follow, beside the reasons for which a letter is deferred.
 FAILED, ADDRESS, HELD, SENT, LOGIN = "failed", "address", "held", "sent", "login"

@@ -16,16 +16,21 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import parts
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
+from aiosmtpd.smtp import Envelope as Received
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from thanksd.config import Transport
+from thanksd.transports import Carrier, Envelope, OnDot, Outcome, Secret
 
 USER, PASSWORD, TOKEN = "ada@example.org", "correct horse é", "ya29.good-token"
 
@@ -37,6 +42,12 @@ def wait_for(is_so: Callable[[], bool], seconds: float = 10) -> None:
     while not is_so():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.01)
+
+
+def deliver(transport: Transport, me: str, secret: Secret, letter: Envelope, dot: OnDot) -> Outcome:
+    """Deliver one letter, as a run of one does."""
+    with Carrier(transport, me, secret) as carrier:
+        return carrier.deliver(letter, dot)
 
 
 class Authority:
@@ -122,21 +133,21 @@ class Mailbox:
         self.must_log_in = must_log_in
         self.login = (USER, PASSWORD)
         self.seen = b""
-        self.letters: list[Envelope] = []
+        self.letters: list[Received] = []
         self.answers: dict[str, str] = {}
         self.port = 0
 
-    async def handle_MAIL(self, _s: SMTP, session: Session, envelope: Envelope, address: str, _o: list[str]) -> str:  # noqa: N802  aiosmtpd's names
+    async def handle_MAIL(self, _s: SMTP, session: Session, envelope: Received, address: str, _o: list[str]) -> str:  # noqa: N802  aiosmtpd's names
         if self.must_log_in and not session.authenticated:
             return "530 5.7.0 Authentication required"
         envelope.mail_from = address
         return self.answers.get("MAIL", "250 2.1.0 ok")
 
-    async def handle_RCPT(self, _s: SMTP, _n: Session, envelope: Envelope, address: str, _o: list[str]) -> str:  # noqa: N802  as above
+    async def handle_RCPT(self, _s: SMTP, _n: Session, envelope: Received, address: str, _o: list[str]) -> str:  # noqa: N802  as above
         envelope.rcpt_tos.append(address)
         return self.answers.get("RCPT", "250 2.1.5 ok")
 
-    async def handle_DATA(self, _s: SMTP, _n: Session, envelope: Envelope) -> str:  # noqa: N802  as above
+    async def handle_DATA(self, _s: SMTP, _n: Session, envelope: Received) -> str:  # noqa: N802  as above
         self.letters.append(envelope)
         return self.answers.get("DATA", "250 2.0.0 queued as ABC")
 
@@ -155,7 +166,7 @@ class _Recorded(SMTP):
         super().data_received(data)
 
 
-def _authenticate(server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any) -> AuthResult:
+def _authenticate(server: SMTP, _session: Session, _envelope: Received, _mechanism: str, data: Any) -> AuthResult:
     user, password = server.event_handler.login
     is_right = isinstance(data, LoginPassword) and (data.login, data.password) == (user.encode(), password.encode())
     return AuthResult(success=is_right, handled=False)
@@ -285,11 +296,21 @@ class Scripted:
     """A server that says what it is told, by verb ("" is the greeting, "." the final dot).
 
     Text is sent with CRLF; bytes are sent as they are, and then the connection is closed; DROP, RESET and SILENT do
-    that. With `tls`, STARTTLS is answered and done.
+    that. With `tls`, STARTTLS is answered and done. "MAIL 2" is the second MAIL of a connection; `then` are the replies
+    on the connections after the first.
     """
 
-    def __init__(self, replies: dict[str, str | bytes], tls: ssl.SSLContext | None = None) -> None:
-        self.replies = {**_USUAL, **replies}
+    def __init__(
+        self,
+        replies: dict[str, str | bytes],
+        tls: ssl.SSLContext | None = None,
+        then: Sequence[dict[str, str | bytes]] = (),
+    ) -> None:
+        self.replies: dict[str, str | bytes] = {}
+        self._scripts = [{**_USUAL, **script} for script in (replies, *then)]
+        self._counted: Counter[str] = Counter()
+        self._read = 0
+        self._wants_body = False
         self.tls = tls
         self.seen = b""
         self.verbs: list[str] = []
@@ -308,6 +329,13 @@ class Scripted:
         self._thread.join(10)
 
     def _serve(self) -> None:
+        for script in self._scripts:
+            self.replies = script
+            self._counted.clear()
+            self._read = len(self.seen)
+            self._serve_one()
+
+    def _serve_one(self) -> None:
         with contextlib.suppress(OSError):
             client, _ = self._listener.accept()
             client.settimeout(20)
@@ -317,21 +345,23 @@ class Scripted:
                 while self._say(client, verb):
                     if verb == "STARTTLS" and self.tls:
                         client = stack.enter_context(contextlib.closing(self.tls.wrap_socket(client, server_side=True)))
-                    verb = self._next(client, is_body=verb == "DATA")
+                    verb = self._next(client, is_body=self._wants_body)
 
     def _next(self, client: socket.socket, *, is_body: bool) -> str:
-        start = len(self.seen)
         end = b"\r\n.\r\n" if is_body else b"\r\n"
-        while not self.seen[start:].endswith(end):
+        while end not in self.seen[self._read :]:
             data = client.recv(65536)
             if not data:
                 raise ConnectionAbortedError
             self.seen += data
+        start, self._read = self._read, self.seen.index(end, self._read) + len(end)
         self.verbs.append("." if is_body else self.seen[start:].split()[0].decode().upper())
         return self.verbs[-1]
 
     def _say(self, client: socket.socket, verb: str) -> bool:
-        reply = self.replies.get(verb, "250 ok")
+        self._counted[verb] += 1
+        self._wants_body = False
+        reply = self.replies.get(f"{verb} {self._counted[verb]}", self.replies.get(verb, "250 ok"))
         if reply == SILENT:
             client.recv(1)
         elif reply == RESET:
@@ -340,5 +370,6 @@ class Scripted:
             client.sendall(reply)
         elif reply != DROP:
             client.sendall(f"{reply}\r\n".encode())
+            self._wants_body = verb == "DATA" and reply.startswith("354")
             return True
         return False

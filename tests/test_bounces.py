@@ -38,8 +38,7 @@ def sent(desk: Desk) -> int:
 def settle(desk: Desk, result: Result) -> None:
     """Let the next letter be tried, and come to this."""
     with desk.context.store.write() as connection:
-        held = outbox.claim(connection, desk.clock(), "machine boot 10 100")
-    assert held
+        (held,) = outbox.claim(connection, desk.clock(), "machine boot 10 100")
     with desk.context.store.write() as connection:
         outbox.settle(connection, desk.clock(), held, result)
 

@@ -54,7 +54,7 @@ def test_every_setting_of_the_contract_is_in_the_table() -> None:
         *(f"me.{key}" for key in ("name", "email", "language", "timezone", "signature")),
         *(f"copies.{key}" for key in ("days", "weeks", "months")),
         *("transport.kind", "transport.maildir.path", "transport.mailto.open"),
-        *(f"transport.smtp.{key}" for key in ("host", "port", "security", "auth", "username")),
+        *(f"transport.smtp.{key}" for key in ("host", "port", "security", "auth", "username", "connections")),
         *("transport.smtp.token_command", "transport.smtp.password_command"),
         *(f"nudge.{key}" for key in ("channels", "quiet_hours", "weekdays_only", "terminal", "ask")),
         *("kind.NAME.nudge", "kind.NAME.best_by", "send.undo", "send.copy"),

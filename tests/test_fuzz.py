@@ -29,7 +29,7 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from jeepney import DBusAddress, new_signal  # type: ignore[import-untyped]  # jeepney ships no types
 from model_rigs import memory
-from smtp_rigs import Scripted
+from smtp_rigs import Scripted, deliver
 from store_rigs import NOON, Desk
 
 from thanksd import (
@@ -51,7 +51,8 @@ from thanksd.channels.wire import Wire
 from thanksd.config import Config, Smtp, Transport
 from thanksd.errors import ConfigError, ThanksdError, UnavailableError, UsageError
 from thanksd.rendering import Fault, Folder, Note
-from thanksd.transports import Envelope, Outcome, replies, smtp
+from thanksd.transports import Envelope, Outcome, replies
+from thanksd.transports.session import Session
 from thanksd.verbs import PUBLIC
 from thanksd.verbs.who import parse_who
 
@@ -245,7 +246,7 @@ _A_YES = re.compile(rb"(?:(2\d\d)-[^\n]*\n(?:\1-[^\n]*\n)*\1|2\d\d)(?: [^\n]*)?\
 @example(b"250 ok")
 def test_bytes_after_the_dot_are_taken_for_yes_only_where_they_are_one(said: bytes) -> None:
     ours, theirs = socket.socketpair()
-    session = smtp._Session(timeout=5)
+    session = Session(timeout=5)
     session.sock = ours
     ours.settimeout(5)
     with theirs:
@@ -280,7 +281,7 @@ def test_a_server_that_talks_nonsense_never_makes_a_letter_sent_nor_an_end_unkno
 def _tried(port: int, on_dot: Callable[[], bool]) -> Outcome:
     account = Smtp(host="127.0.0.1", port=port, security="none", auth="none")
     letter = Envelope("sam@example.org", "ada@example.com", b"Subject: x\r\n\r\nx\r\n", "<1@example.org>")
-    return transports.deliver(Transport(kind="smtp", smtp=account), "", None, letter, on_dot)
+    return deliver(Transport(kind="smtp", smtp=account), "", None, letter, on_dot)
 
 
 # --- the session bus ---

@@ -23,11 +23,12 @@ import systemd_rigs
 import terminal_rigs as rigs
 from hypothesis import given
 from hypothesis import strategies as st
+from smtp_rigs import deliver
 
 from thanksd import addresses, letters
 from thanksd.config import Config, Mailto, Nudge, Transport
 from thanksd.errors import ConfigError, ThanksdError
-from thanksd.transports import Envelope, check, deliver, describe, handoff
+from thanksd.transports import Envelope, check, describe, handoff
 
 CONFIG = """\
 [me]

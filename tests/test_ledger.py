@@ -27,8 +27,7 @@ def be_rejected(desk: Desk) -> None:
     """Carry the next letter that may leave to a server that refuses it."""
     store, now = desk.context.store, desk.clock()
     with store.write() as connection:
-        held = outbox.claim(connection, now, "m b 1 1")
-    assert held is not None
+        (held,) = outbox.claim(connection, now, "m b 1 1")
     with store.write() as connection:
         assert outbox.mark_dot(connection, now, held)
     with store.write() as connection:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from smtp_rigs import deliver
 
 from thanksd import transports
 from thanksd.config import Maildir, Transport
@@ -21,7 +22,7 @@ LETTER = Envelope("a@example.org", "b@example.net", RAW, "<1.x@example.org>")
 
 def save(path: Path | str, answer: bool = True) -> Outcome:
     transport = Transport(kind="maildir", maildir=Maildir(str(path)))
-    return transports.deliver(transport, "", None, LETTER, lambda: answer)
+    return deliver(transport, "", None, LETTER, lambda: answer)
 
 
 def files(folder: Path) -> list[Path]:
@@ -75,7 +76,7 @@ def test_the_letter_is_whole_but_unpublished_at_the_border(tmp_path: Path) -> No
         return True
 
     transport = Transport(kind="maildir", maildir=Maildir(str(tmp_path / "box")))
-    assert transports.deliver(transport, "", None, LETTER, border).kind == ACCEPTED
+    assert deliver(transport, "", None, LETTER, border).kind == ACCEPTED
     assert found == [("tmp", RAW)]
 
 
@@ -95,7 +96,7 @@ def test_an_error_of_the_border_comes_out_and_leaves_nothing(tmp_path: Path) -> 
 
     transport = Transport(kind="maildir", maildir=Maildir(str(tmp_path / "box")))
     with pytest.raises(OSError, match="disk full"):
-        transports.deliver(transport, "", None, LETTER, broken)
+        deliver(transport, "", None, LETTER, broken)
     assert files(tmp_path) == []
 
 
@@ -118,7 +119,7 @@ def test_a_failure_after_the_border_is_unknown(tmp_path: Path) -> None:
         return True
 
     transport = Transport(kind="maildir", maildir=Maildir(str(tmp_path / "box")))
-    outcome = transports.deliver(transport, "", None, LETTER, border)
+    outcome = deliver(transport, "", None, LETTER, border)
     assert (outcome.kind, outcome.reason) == (UNKNOWN, "folder")
 
 

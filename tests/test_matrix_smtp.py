@@ -46,7 +46,7 @@ from scripted_rigs import (
 from smtp_rigs import Authority, smtp_sink
 from store_rigs import smtp
 
-from thanksd.transports import smtp as product
+from thanksd.transports import session as product
 
 # What follows: sent, held, failed, a refused login, or why it is deferred.
 COLUMNS = ("4xx", "5xx", "421", "drop", "silence", "garbage", "slow")

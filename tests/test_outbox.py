@@ -28,7 +28,7 @@ def desk(short_dir: Path) -> Desk:
 
 def claim(desk: Desk, name: str = ME, only: list[int] | None = None) -> Claim | None:
     with desk.context.store.write() as connection:
-        return outbox.claim(connection, desk.clock(), name, only)
+        return next(iter(outbox.claim(connection, desk.clock(), name, only)), None)
 
 
 def claimed(desk: Desk, name: str = ME) -> Claim:
@@ -94,10 +94,10 @@ store, me, mine = Store(sys.argv[1]), owner(), []
 go()
 while True:
     with store.write() as connection:
-        held = outbox.claim(connection, datetime(2026, 3, 10, 12, tzinfo=UTC), me)
-    if held is None:
+        claims = outbox.claim(connection, datetime(2026, 3, 10, 12, tzinfo=UTC), me, most=3)
+    if not claims:
         break
-    mine.append(held.letter)
+    mine.extend(held.letter for held in claims)
 print(json.dumps(mine))
 """
 
@@ -359,8 +359,7 @@ is_worker = go() % 2
 for letter in reversed(range(1, 61)):
     with store.write() as connection:
         if is_worker:
-            held = outbox.claim(connection, now, "m b 1 1")
-            claims += [held.letter] if held else []
+            claims += [held.letter for held in outbox.claim(connection, now, "m b 1 1")]
         elif outbox.cancel(connection, now, letter):
             cancels.append(letter)
 print(json.dumps([claims, cancels]))

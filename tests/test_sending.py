@@ -20,8 +20,8 @@ from thanksd import database, outbox
 from thanksd.config import Config, Me, Send, Transport
 from thanksd.errors import ConfigError, DataError, NotFoundError, ThanksdError, TryLaterError, UsageError
 from thanksd.instance import owner
-from thanksd.transports import Outcome, deliver
-from thanksd.verbs import sending, writing
+from thanksd.transports import Carrier, Outcome
+from thanksd.verbs import writing
 
 HOSTILE = "Dear Ada,\n\n.\n..\n.a line with a dot\nFrom me: naïve ☕ = 100%\n\n" + "long " * 300 + "\n\nSam Lee"
 
@@ -342,14 +342,15 @@ class Meanwhile:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.before: Callable[[], object] = bool
         self.after: Callable[[], object] = bool
-        self._real = deliver
-        monkeypatch.setattr(sending, "deliver", self)
+        real = Carrier.deliver
 
-    def __call__(self, *given: Any) -> Outcome:
-        self.before()
-        outcome = self._real(*given)
-        self.after()
-        return outcome
+        def deliver(*given: Any) -> Outcome:
+            self.before()
+            outcome = real(*given)
+            self.after()
+            return outcome
+
+        monkeypatch.setattr(Carrier, "deliver", deliver)
 
 
 @pytest.fixture
@@ -365,19 +366,11 @@ def test_a_dot_that_can_not_be_written_down_does_not_leave(
     with closing(sqlite3.connect(desk.file)) as other:
         meanwhile.before = lambda: other.execute("BEGIN IMMEDIATE")
         # The other program is done before the outcome is written.
-        monkeypatch.setattr(sending, "_settle", settled_after(other.rollback, sending._settle))
+        monkeypatch.setattr(time, "sleep", lambda _seconds: other.rollback())
         desk("dispatch")
     letter = desk.letter(number)
     assert (letter["state"], letter["reason"], desk.saved()) == ("deferred", "store", [])
     assert list((desk.letters / "tmp").iterdir()) == []
-
-
-def settled_after(first: Callable[[], object], real: Callable[..., object]) -> Callable[..., object]:
-    def settle(*given: Any) -> object:
-        first()
-        return real(*given)
-
-    return settle
 
 
 def test_an_outcome_is_written_as_soon_as_the_store_takes_it(
@@ -436,8 +429,7 @@ def die(desk: Desk, at_dot: bool) -> None:
     """Let a program of this machine that is gone by now have had the letter in hand."""
     machine, boot, pid, start = owner().split(" ")
     with desk.context.store.write() as connection:
-        held = outbox.claim(connection, desk.clock(), f"{machine} {boot} {pid} {int(start) - 1}")
-    assert held
+        (held,) = outbox.claim(connection, desk.clock(), f"{machine} {boot} {pid} {int(start) - 1}")
     if at_dot:
         with desk.context.store.write() as connection:
             assert outbox.mark_dot(connection, desk.clock(), held)

@@ -12,6 +12,7 @@ from smtp_rigs import (
     USER,
     Authority,
     Scripted,
+    deliver,
     mail_server,
     smtp_sink,
     wait_for,
@@ -68,7 +69,7 @@ def send(
 ) -> Outcome:
     account = Smtp(host=host, port=port, security=security, auth=auth)
     transport = Transport(kind="smtp", smtp=account)
-    return transports.deliver(transport, USER, lambda: word, letter, dot or Dot())
+    return deliver(transport, USER, lambda: word, letter, dot or Dot())
 
 
 def send_tls(port: int, *, security: str = "starttls", auth: str = "password", word: str = PASSWORD) -> Outcome:
@@ -123,7 +124,7 @@ def test_the_body_goes_before_the_border_and_the_dot_after_it() -> None:
 def test_a_lost_lease_drops_the_connection_and_the_server_keeps_nothing(trusted: Authority) -> None:
     with mail_server(trusted.context(), login=False) as box:
         account = Smtp(host="localhost", port=box.port, security="starttls", auth="none")
-        outcome = smtp.deliver(account, USER, None, LETTER, Dot(answer=False))
+        outcome = deliver(Transport(kind="smtp", smtp=account), USER, None, LETTER, Dot(answer=False))
         wait_for(lambda: box.seen.endswith(b"Bye\r\n"))
     assert (outcome.kind, outcome.reason, box.letters) == (NOT_NOW, "lost lease", [])
 
@@ -260,7 +261,7 @@ def test_a_reply_that_quotes_the_login_is_kept_without_it() -> None:
     reply = f"535 bad line AUTH PLAIN {quoted} {'y' * 300} {quoted}"
     with Scripted({"EHLO": "250-test\r\n250 AUTH PLAIN", "AUTH": reply}) as server:
         account = Smtp(host="127.0.0.1", port=server.port, security="none", username="u")
-        outcome = smtp.deliver(account, USER, lambda: "pw", LETTER, Dot())
+        outcome = deliver(Transport(kind="smtp", smtp=account), USER, lambda: "pw", LETTER, Dot())
     assert quoted.encode() in server.seen
     assert quoted not in outcome.reply
     assert "535 bad line AUTH PLAIN ***" in outcome.reply
@@ -272,7 +273,7 @@ def test_a_secret_that_can_not_be_had_defers_without_connecting() -> None:
 
     with Scripted({}) as server:
         account = Smtp(host="127.0.0.1", port=server.port, security="none")
-        outcome = smtp.deliver(account, USER, locked, LETTER, Dot())
+        outcome = deliver(Transport(kind="smtp", smtp=account), USER, locked, LETTER, Dot())
         assert server.seen == b""
     assert outcome == Outcome(NOT_NOW, "The keyring is locked.", None, states.PASSWORD)
 
@@ -321,6 +322,6 @@ def test_a_login_is_tried_for_real_and_sends_nothing(trusted: Authority) -> None
 
 def test_no_transport_is_a_mistake_of_the_config_that_says_so() -> None:
     with pytest.raises(ConfigError, match="no mail account is set up"):
-        transports.deliver(Transport(), USER, None, LETTER, Dot())
+        deliver(Transport(), USER, None, LETTER, Dot())
     assert transports.describe(Transport()) == ""
     assert transports.describe(Transport(kind="smtp", smtp=Smtp(host="smtp.x.org"))) == "smtp.x.org"

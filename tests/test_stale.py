@@ -30,7 +30,7 @@ def desk(short_dir: Path) -> Desk:
 
 def claim(desk: Desk) -> outbox.Claim | None:
     with desk.context.store.write() as connection:
-        return outbox.claim(connection, desk.clock(), "machine boot 10 100")
+        return next(iter(outbox.claim(connection, desk.clock(), "machine boot 10 100")), None)
 
 
 def put_off(desk: Desk, result: Result) -> None:
@@ -144,8 +144,8 @@ for _ in range(20):
     with store.write() as connection:
         if not is_worker:
             recovery.expire(connection, now)
-        elif held := outbox.claim(connection, now, "m b 1 1"):
-            claims.append(held.thanks)
+        else:
+            claims += [held.thanks for held in outbox.claim(connection, now, "m b 1 1")]
 print(json.dumps(claims))
 """
 

@@ -15,7 +15,7 @@ from thanksd.errors import ConfigError
 from thanksd.policy import KINDS
 
 
-def _setting(default: Any, meaning: str, choices: tuple[str, ...] = ()) -> Any:  # noqa: ANN401  as dataclasses.field
+def _setting(default: Any, meaning: str, choices: tuple[str | int, ...] = ()) -> Any:  # noqa: ANN401  as dataclasses.field
     return field(default=default, metadata={"meaning": meaning, "choices": choices})
 
 
@@ -48,6 +48,9 @@ class Smtp:
     username: str = _setting("", "the login name; empty is me.email")
     password_command: str = _setting("", "a command that prints the password, such as 'pass mail'")
     token_command: str = _setting("", "a command that prints an OAuth 2 access token, for xoauth2")
+    connections: int = _setting(
+        1, "how many connections carry letters at once; most providers punish more", tuple(range(1, 11))
+    )
 
 
 @dataclass(frozen=True)
@@ -236,7 +239,7 @@ class _Reader:
         parts = value if isinstance(value, tuple) else (value,)
         for part in parts:
             if choices and part not in choices:
-                words = ", ".join(choice or '""' for choice in choices)
+                words = ", ".join(str(choice) or '""' for choice in choices)
                 self.refuse(f"{full} can't be {part!r}", full, f"It is one of: {words}")
         return value
 

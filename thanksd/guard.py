@@ -20,11 +20,13 @@ from thanksd.stamp import Here, Witness, next_ticket
 _USED_EVERY = timedelta(hours=1)
 
 _COLUMNS = (Ledger.uid, Ledger.machine, Ledger.host, Ledger.install, Ledger.used_at, Ledger.serial)
+# Every write asks for it: building the statement costs more than asking.
+_ROW = select(*_COLUMNS)
 
 
 def row_of(connection: Connection) -> AnyRow:
     """Give the ledger's own row: uid, machine, host, install, used_at, serial. Raises DataError where there is none."""
-    row = connection.execute(select(*_COLUMNS)).one_or_none()
+    row = connection.execute(_ROW).one_or_none()
     if row is None:
         raise DataError("The ledger is damaged: it has no name. Nothing was changed.", "Restore a copy of it.")
     return row

@@ -8,16 +8,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, case, delete, insert, literal, null, select, update
+from sqlalchemy import Connection, Update, and_, bindparam, case, delete, insert, literal, null, select, update
 
 from thanksd import journal, states
 from thanksd.addresses import fold
 from thanksd.errors import UsageError
 from thanksd.models import BadAddress, Draft, Meeting, Nudge, Person, Promise, Thanks, UtcDateTime
 from thanksd.moments import to_iso
-from thanksd.rows import AnyRow, add_row
+from thanksd.rows import AnyRow, AnySelect, add_row
 
 
 class Encounter(NamedTuple):
@@ -122,12 +123,35 @@ def set_promises(connection: Connection, thanks: int, promises: Sequence[tuple[s
 
 def get(connection: Connection, thanks: int) -> AnyRow:
     """Give a thanks' own row: id, state, moments, undo."""
+    return connection.execute(_one(), {"this": thanks}).one()
+
+
+# What each letter of a burst asks is built once: building a statement costs more than asking.
+
+
+@cache
+def _one() -> AnySelect:
     columns = (
         Thanks.id, Thanks.uid, Thanks.person_id, Thanks.meeting_id, Thanks.via_id, Thanks.state, Thanks.details,
         Thanks.template, Thanks.nudge_at, Thanks.due_by, Thanks.popup_at, Thanks.outright, Thanks.how, Thanks.reason,
         Thanks.closed_at, Thanks.undo_state, Thanks.undo_nudge_at,
     )  # fmt: skip
-    return connection.execute(select(*columns).where(Thanks.id == thanks)).one()
+    return select(*columns).where(Thanks.id == bindparam("this"))
+
+
+@cache
+def _this() -> Update:
+    return update(Thanks).where(Thanks.id == bindparam("this"))
+
+
+@cache
+def _to_thank() -> Update:
+    return _this().where(Thanks.state.in_(states.before(states.THANKED)))
+
+
+@cache
+def _unanswered() -> Update:
+    return update(Nudge).where(Nudge.thanks_id == bindparam("this"), Nudge.answered_at.is_(None))
 
 
 def change_thanks(connection: Connection, now: datetime, thanks: int, **values: object) -> None:
@@ -138,7 +162,7 @@ def change_thanks(connection: Connection, now: datetime, thanks: int, **values: 
 def _move(connection: Connection, now: datetime, row: AnyRow, after: str, **values: object) -> None:
     """Write a state and its times, if nobody moved the thanks meanwhile (the transaction is already a writer's)."""
     states.check_thanks(row.state, after)
-    connection.execute(update(Thanks).where(Thanks.id == row.id).values(state=after, changed_at=now, **values))
+    connection.execute(_this(), {"this": row.id, "state": after, "changed_at": now} | values)
 
 
 def snooze(connection: Connection, now: datetime, thanks: int, until: datetime) -> None:
@@ -180,8 +204,10 @@ def confirm(connection: Connection, now: datetime, thanks: int) -> None:
 
 def thanked(connection: Connection, now: datetime, thanks: int) -> None:
     """Note that the letter was accepted (or the user says that it arrived)."""
-    row = get(connection, thanks)
-    _move(connection, now, row, states.THANKED, closed_at=now, popup_at=None, how="letter", undo_state=None)
+    values = {"closed_at": now, "popup_at": None, "how": "letter", "undo_state": None}
+    moved = {"this": thanks, "state": states.THANKED, "changed_at": now} | values
+    if connection.execute(_to_thank(), moved).rowcount != 1:
+        states.check_thanks(get(connection, thanks).state, states.THANKED)
     # A popup about the letter itself (a password, an outcome nobody knew) has nothing to ask any more.
     _answer(connection, now, thanks, "sent")
 
@@ -241,8 +267,7 @@ def _refuse_unless(row: AnyRow, allowed: tuple[str, ...], word: str) -> None:
 
 def _answer(connection: Connection, now: datetime, thanks: int, answer: str) -> None:
     """Every reminder of this thanks that stood open is answered by what the owner did."""
-    waiting = (Nudge.thanks_id == thanks) & Nudge.answered_at.is_(None)
-    connection.execute(update(Nudge).where(waiting).values(answered_at=now, answer=answer))
+    connection.execute(_unanswered(), {"this": thanks, "answered_at": now, "answer": answer})
 
 
 def forget_draft(connection: Connection, thanks: int) -> None:

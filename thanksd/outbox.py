@@ -1,4 +1,4 @@
-"""Moves on letters: confirm, claim, mark the dot, settle, cancel, resolve.
+"""Moves on letters: confirm, claim, give back, mark the dot, settle, cancel, resolve.
 
 Each is one small change in the caller's transaction, and each UPDATE names the state it expects: whoever comes second
 finds nothing to change. Nothing here touches the network.
@@ -11,11 +11,26 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, states
-from thanksd.models import Attempt, Letter, Thanks
+from thanksd.models import Attempt, Letter, Thanks, UtcDateTime
 from thanksd.moments import to_iso
 from thanksd.rows import AnyRow, AnySelect, add_row
 from thanksd.timing import back_off
@@ -85,19 +100,22 @@ def confirm(connection: Connection, now: datetime, draft: AnyRow, sender: str, s
     return number
 
 
-def claim(connection: Connection, now: datetime, owner: str, only: Sequence[int] | None = None) -> Claim | None:
-    """Take the next letter that may leave, in one conditional UPDATE: state sending, phase pre, a new attempt.
+def claim(
+    connection: Connection, now: datetime, owner: str, only: Sequence[int] | None = None, *, most: int = 1
+) -> list[Claim]:
+    """Take the next letters that may leave, `most` at most, in one conditional UPDATE; in the order they may leave.
 
-    While a login was refused nothing is claimed: trying on would lock the account. Nor is a stale letter, ever: that
-    is of the same UPDATE, so that no order of programs can let one go. `only` limits it to those letters.
+    Each is in state sending, phase pre, a new attempt of its own. While a login was refused nothing is claimed: trying
+    on would lock the account. Nor is a stale letter, ever: that is of the same UPDATE, so that no order of programs can
+    let one go. `only` limits it to those letters.
     """
     ready = and_(is_waiting(), Letter.send_after <= now, ~is_stale(now - STALE_AFTER), ~is_paused())
     if only is not None:
         ready = and_(ready, Letter.id.in_(only))
-    first = select(Letter.id).where(ready).order_by(Letter.send_after, Letter.id).limit(1)
+    first = select(Letter.id).where(ready).order_by(Letter.send_after, Letter.id).limit(most)
     query = (
         update(Letter)
-        .where(Letter.id == first.with_for_update(skip_locked=True).scalar_subquery())
+        .where(Letter.id.in_(first.with_for_update(skip_locked=True).scalar_subquery()))
         .values(
             state=states.SENDING,
             phase=states.PRE,
@@ -114,13 +132,50 @@ def claim(connection: Connection, now: datetime, owner: str, only: Sequence[int]
             Letter.to,
             Letter.raw,
             Letter.message_id,
+            Letter.send_after,
         )
     )
-    row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    connection.execute(insert(Attempt).values(letter_id=row.id, number=row.attempts, started_at=now))
-    return Claim(*tuple(row))
+    rows = sorted(connection.execute(query), key=lambda row: (row.send_after, row.id))
+    if rows:
+        begun = [{"letter_id": row.id, "number": row.attempts, "started_at": now} for row in rows]
+        connection.execute(insert(Attempt), begun)
+    return [Claim(*tuple(row)[:-1]) for row in rows]
+
+
+def give_back(connection: Connection, claims: Sequence[Claim]) -> int:
+    """Let claimed letters that were not tried wait as before, with their reason; gives how many that were.
+
+    They are all of one owner, who never uses these claims again. So an attempt that was none is taken out of the count,
+    and its number is free for the next one. A claim that was lost meanwhile is not touched.
+    """
+    if not claims:
+        return 0
+    mine = and_(
+        # The number alone is what SQLite finds a row by.
+        Letter.id.in_([held.letter for held in claims]),
+        tuple_(Letter.id, Letter.attempts).in_([(held.letter, held.number) for held in claims]),
+        Letter.state == states.SENDING,
+        Letter.phase == states.PRE,
+        Letter.owner == claims[0].owner,
+    )
+    query = (
+        update(Letter)
+        .where(mine)
+        .values(
+            # A deferred letter has its reason; one that was released from it is on the way as a queued one is.
+            state=case((Letter.reason == "", states.QUEUED), else_=states.DEFERRED),
+            owner="",
+            lease_until=None,
+            attempts=Letter.attempts - 1,
+        )
+        .returning(Letter.id, Letter.attempts)
+    )
+    back = [(row.id, row.attempts + 1) for row in connection.execute(query)]
+    begun = and_(
+        Attempt.letter_id.in_([letter for letter, _ in back]), tuple_(Attempt.letter_id, Attempt.number).in_(back)
+    )
+    connection.execute(delete(Attempt).where(begun))
+    return len(back)
 
 
 def is_waiting() -> ColumnElement[bool]:
@@ -145,20 +200,50 @@ def mark_dot(connection: Connection, now: datetime, held: Claim) -> bool:
 
     Owner, attempt and lease are checked by the UPDATE itself.
     """
-    query = (
-        update(Letter)
-        .where(_is_held_by(held), Letter.phase == states.PRE, Letter.lease_until > now)
-        .values(phase=states.DOT, lease_until=now + DOT_LEASE)
-    )
-    return connection.execute(query).rowcount == 1
+    values = {"phase": states.DOT, "lease_until": now + DOT_LEASE}
+    return connection.execute(_held_in_pre(), _key(held) | {"this_moment": now} | values).rowcount == 1
 
 
-def _is_held_by(held: Claim) -> ColumnElement[bool]:
+# A letter in a burst costs what its statements do: each is built once, and finds the letter by the values of _key.
+
+
+def _key(held: Claim) -> dict[str, Any]:
+    return {"this_letter": held.letter, "this_owner": held.owner, "this_number": held.number}
+
+
+def _is_held() -> ColumnElement[bool]:
     return and_(
-        Letter.id == held.letter,
+        Letter.id == bindparam("this_letter"),
         Letter.state == states.SENDING,
-        Letter.owner == held.owner,
-        Letter.attempts == held.number,
+        Letter.owner == bindparam("this_owner"),
+        Letter.attempts == bindparam("this_number"),
+    )
+
+
+@cache
+def _held() -> Update:
+    return update(Letter).where(_is_held())
+
+
+@cache
+def _held_in_pre() -> Update:
+    moment = bindparam("this_moment", type_=UtcDateTime)
+    return update(Letter).where(_is_held(), Letter.phase == states.PRE, Letter.lease_until > moment)
+
+
+@cache
+def _held_or_late() -> Update:
+    # A worker that slept past its lease finds its letter held, or queued again by a person; a 2xx to this very attempt
+    # is still the answer, and spares the recipient a second copy.
+    still = Letter.state.in_((states.HELD, states.QUEUED))
+    late = and_(Letter.id == bindparam("this_letter"), still, Letter.attempts == bindparam("this_number"))
+    return update(Letter).where(or_(_is_held(), late))
+
+
+@cache
+def _attempt() -> Update:
+    return update(Attempt).where(
+        Attempt.letter_id == bindparam("this_letter"), Attempt.number == bindparam("this_number")
     )
 
 
@@ -167,17 +252,11 @@ def settle(connection: Connection, now: datetime, held: Claim, result: Result, *
 
     With `copy` a letter that was sent owes its sender a copy from that very moment.
     """
-    mine = _is_held_by(held)
-    if result.outcome == states.ACCEPTED:
-        # A worker that slept past its lease finds its letter held, or queued again by a person; a 2xx to this very
-        # attempt is still the answer, and spares the recipient a second copy.
-        still = Letter.state.in_((states.HELD, states.QUEUED))
-        late = and_(Letter.id == held.letter, still, Letter.attempts == held.number)
-        mine = or_(mine, late)
-    values = _settled(now, held, result)
+    mine = _held_or_late() if result.outcome == states.ACCEPTED else _held()
+    values = _settled(now, held, result) | {"owner": "", "lease_until": None}
     if values["state"] == states.SENT and copy:
         values["copy"] = states.COPY_DUE
-    changed = connection.execute(update(Letter).where(mine).values(owner="", lease_until=None, **values)).rowcount == 1
+    changed = connection.execute(mine, _key(held) | values).rowcount == 1
     end_attempt(connection, now, held.letter, held.number, result.outcome, result.reply)
     if changed:
         _follow(connection, now, held, values["state"], result)
@@ -224,8 +303,8 @@ def _popup_about(connection: Connection, now: datetime, state: str, reason: str)
 
 def end_attempt(connection: Connection, now: datetime, letter: int, number: int, outcome: str, reply: str) -> None:
     """Write down what an attempt came to."""
-    this = and_(Attempt.letter_id == letter, Attempt.number == number)
-    connection.execute(update(Attempt).where(this).values(ended_at=now, outcome=outcome, reply=reply))
+    this = {"this_letter": letter, "this_number": number}
+    connection.execute(_attempt(), this | {"ended_at": now, "outcome": outcome, "reply": reply})
 
 
 def cancel(connection: Connection, now: datetime, letter: int) -> bool:

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Row, Select, insert
+from sqlalchemy import Connection, Insert, Row, Select, insert
 
 from thanksd.models import Base
 
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 AnySelect: TypeAlias = Select[*tuple[Any, ...]]
 
+_PARAMETERS = 500
+
 
 def add_row(connection: Connection, noun: type[Base], **values: object) -> int:
     """Store one row and give its number."""
-    key = connection.execute(insert(noun), values).inserted_primary_key
+    key = connection.execute(_insert(noun), values).inserted_primary_key
     if key is None:
         raise AssertionError(f"the store gave no number for a {noun.__name__}")
     return int(key[0])
+
+
+@cache
+def _insert(noun: type[Base]) -> Insert:
+    return insert(noun)
+
+
+def batched(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Give numbers in parts that one statement can name: stores limit its parameters, older SQLites to 999."""
+    for start in range(0, len(numbers), _PARAMETERS):
+        yield numbers[start : start + _PARAMETERS]

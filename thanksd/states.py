@@ -54,6 +54,11 @@ def seen(stored: str, *, is_past: bool) -> str:
     return DUE if is_past and stored in (OWED, SNOOZED) else stored
 
 
+def before(after: str) -> tuple[str, ...]:
+    """Give the states of a thanks from which it may become `after`."""
+    return tuple(state for state, moves in _THANKS_MOVES.items() if after in moves)
+
+
 def check_thanks(before: str, after: str) -> None:
     """Refuse a move of a thanks that the table does not have.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from thanksd import config, paths, verbs
 from thanksd.database import open_store
-from thanksd.errors import ConfigError, PermissionDeniedError, ThanksdError, UsageError
+from thanksd.errors import ConfigError, ThanksdError, UsageError
 from thanksd.policy import known_zone
 from thanksd.verbs.context import Context
 
@@ -29,9 +30,15 @@ class World:
         self._seen: tuple[int, int] | None = None
         self._reload()
 
-    def call(self, verb: str, params: dict[str, Any], *, tz: str | None = None) -> dict[str, Any]:
-        """Run a verb here. `tz` is the TZ of the person who asks, where that is another process."""
-        return verbs.call(verb, self.context(tz), params)
+    def call(
+        self, verb: str, params: dict[str, Any], *, tz: str | None = None, stopping: Callable[[], bool] | None = None
+    ) -> dict[str, Any]:
+        """Run a verb here. `tz` is the TZ of the person who asks, where that is another process.
+
+        `stopping` says that the program was asked to end, where that is known for this call alone.
+        """
+        context = self.context(tz)
+        return verbs.call(verb, context if stopping is None else replace(context, stopping=stopping), params)
 
     def context(self, tz: str | None = None) -> Context:
         """Read the world and give it to a verb."""
@@ -63,23 +70,11 @@ class World:
             self._seen = seen
 
     def _secret(self) -> Callable[[], str] | None:
-        """Give the reader of the password, which is called at each connect, until it failed once."""
+        """Give the reader of the password, which is called once at each connect."""
         smtp, me, environ = self._config.transport.smtp, self._config.me.email, dict(os.environ)
         if self._config.transport.kind != "smtp" or smtp.auth == "none":
             return None
-        failed: list[PermissionDeniedError] = []
-
-        def read() -> str:
-            # Behind a prompt that nobody answers each letter would take ten seconds more, and open one more window.
-            if failed:
-                raise failed[0]
-            try:
-                return _read_secret(smtp, me, environ)
-            except PermissionDeniedError as error:
-                failed.append(error)
-                raise
-
-        return read
+        return lambda: _read_secret(smtp, me, environ)
 
 
 def _read_secret(smtp: config.Smtp, me: str, environ: Mapping[str, str]) -> str:

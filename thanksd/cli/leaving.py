@@ -13,14 +13,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from thanksd import verbs
 from thanksd.cli.output import can_ask, note, say, state_of
 from thanksd.errors import TryLaterError
 from thanksd.moments import from_iso
@@ -60,8 +58,7 @@ def _carry(context: click.Context, thanks: list[_Thanks]) -> None:
     """Try each letter once. Told to end meanwhile, finish the one in hand, and take back what was not begun."""
     world = state_of(context).client.world
     with _ends_noted() as told:
-        here = replace(world.context(), stopping=lambda: bool(told))
-        verbs.call("dispatch", here, {"only": [one["letter"]["id"] for one in thanks]})
+        world.call("dispatch", {"only": [one["letter"]["id"] for one in thanks]}, stopping=lambda: bool(told))
     if told:
         call = state_of(context).client.call
         letters = {one["id"]: call("show", ref=str(one["id"]))["thanks"][0]["letter"] for one in thanks}

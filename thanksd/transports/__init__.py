@@ -7,7 +7,7 @@ have been. `on_dot` commits that border durably (phase `dot`) and re-checks that
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, Self, TypeAlias
 
 from thanksd import config
 from thanksd.errors import ConfigError
@@ -53,27 +53,61 @@ class Outcome(NamedTuple):
 
 # Commits phase `dot`; True: go on. False: the lease is lost, and the letter must not leave.
 OnDot: TypeAlias = Callable[[], bool]
+# Told that an answer lets wait for itself: time for what can be done meanwhile.
+OnWait: TypeAlias = Callable[[], object]
 # Fetches the password or access token; None where there is no login.
 Secret: TypeAlias = Callable[[], str] | None
-_Deliver: TypeAlias = Callable[[config.Transport, str, Secret, Envelope, OnDot], Outcome]
 
 
-def deliver(
-    transport: config.Transport, username_default: str, secret: Secret, envelope: Envelope, on_dot: OnDot
-) -> Outcome:
-    """Try once to deliver a letter by the transport that the config names.
+class Way(Protocol):
+    """One way for letters to leave, used by one thread. What it opens for a letter it may keep for the next one."""
 
-    `username_default` (me.email) logs in where the config has no username. Raises ConfigError, before anything left,
-    where the config can't work, or hands letters to the person's own mail program; and whatever `on_dot` raises, with
-    nothing delivered.
+    def deliver(self, envelope: Envelope, on_dot: OnDot, on_wait: OnWait) -> Outcome:
+        """Try once to deliver a letter. Raises as `Carrier.deliver` does."""
+
+    def close(self) -> None:
+        """Give up what was kept. Every outcome is written down by then."""
+
+
+class Carrier:
+    """The transport that the config names, for a run of letters: `with Carrier(...) as carrier`.
+
+    Making one opens nothing, and checks nothing. `username_default` (me.email) logs in where the config has no
+    username.
     """
-    _refuse_none(transport)
-    if is_handed_off(transport):
-        raise ConfigError(
-            f"Not sent: letters open in {place(transport)} now, and this one was confirmed before. Nothing is lost.",
-            "Take it back, then send it anew: thanksd undo",
-        )
-    return _REGISTRY[transport.kind](transport, username_default, secret, envelope, on_dot)
+
+    def __init__(self, transport: config.Transport, username_default: str, secret: Secret) -> None:
+        self._transport = transport
+        self._username_default = username_default
+        self._secret = secret
+        self._way: Way | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._way is not None:
+            self._way.close()
+
+    def deliver(self, envelope: Envelope, on_dot: OnDot, on_wait: OnWait = bool) -> Outcome:
+        """Try once to deliver a letter; `on_wait` is called, before the dot, where that takes its time.
+
+        Raises ConfigError, before anything left, where the config can't work, or hands letters to the person's own mail
+        program; and whatever `on_dot` and `on_wait` raise, with nothing delivered.
+        """
+        if self._way is None:
+            self._way = self._chosen()
+        return self._way.deliver(envelope, on_dot, on_wait)
+
+    def _chosen(self) -> Way:
+        _refuse_none(self._transport)
+        if is_handed_off(self._transport):
+            raise ConfigError(
+                f"Not sent: letters open in {place(self._transport)} now, and this one was confirmed before. "
+                "Nothing is lost.",
+                "Take it back, then send it anew: thanksd undo",
+            )
+        return _REGISTRY[self._transport.kind](self._transport, self._username_default, self._secret)
 
 
 def check(transport: config.Transport) -> None:
@@ -110,20 +144,16 @@ def printable(text: str) -> str:
     return " ".join(plain.split())[:LONGEST_REPLY]
 
 
-def _smtp(
-    transport: config.Transport, username_default: str, secret: Secret, envelope: Envelope, on_dot: OnDot
-) -> Outcome:
-    from thanksd.transports.smtp import deliver as by_smtp  # noqa: PLC0415  smtplib and ssl are loaded only where letters go by SMTP
+def _smtp(transport: config.Transport, username_default: str, secret: Secret) -> Way:
+    from thanksd.transports.smtp import Submission  # noqa: PLC0415  smtplib and ssl are loaded only where letters go by SMTP
 
-    return by_smtp(transport.smtp, username_default, secret, envelope, on_dot)
+    return Submission(transport.smtp, username_default, secret)
 
 
-def _maildir(
-    transport: config.Transport, _username: str, _secret: Secret, envelope: Envelope, on_dot: OnDot
-) -> Outcome:
-    from thanksd.transports.maildir import deliver as into_maildir  # noqa: PLC0415  as above
+def _maildir(transport: config.Transport, _username: str, _secret: Secret) -> Way:
+    from thanksd.transports.maildir import Folder  # noqa: PLC0415  as above
 
-    return into_maildir(transport.maildir, envelope, on_dot)
+    return Folder(transport.maildir)
 
 
-_REGISTRY: dict[str, _Deliver] = {"smtp": _smtp, "maildir": _maildir}
+_REGISTRY: dict[str, Callable[[config.Transport, str, Secret], Way]] = {"smtp": _smtp, "maildir": _maildir}

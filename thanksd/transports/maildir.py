@@ -14,30 +14,39 @@ from typing import TYPE_CHECKING
 
 from thanksd.errors import ConfigError
 from thanksd.states import ACCEPTED, NOT_NOW, UNKNOWN
-from thanksd.transports import FOLDER, LOST_LEASE, Envelope, OnDot, Outcome, printable
+from thanksd.transports import FOLDER, LOST_LEASE, Envelope, OnDot, OnWait, Outcome, printable
 
 if TYPE_CHECKING:
     from thanksd import config
 
 
-def deliver(maildir: config.Maildir, envelope: Envelope, on_dot: OnDot) -> Outcome:
-    """Save a letter's exact bytes as a new file, and give its path as the reply.
+class Folder:
+    """Letters saved into a Maildir; nothing is kept open between them."""
 
-    A folder that can't be written is NOT_NOW; a failure once `on_dot` has said True is UNKNOWN. Raises ConfigError
-    where the path is not a full one, and whatever `on_dot` raises, with nothing saved.
-    """
-    folder = folder_of(maildir)
-    try:
-        written = _write(folder, envelope.raw)
-    except OSError as error:
-        return Outcome(NOT_NOW, printable(f"The folder can't be written: {error}"), None, FOLDER)
-    is_going = False
-    try:
-        is_going = on_dot()
-    finally:
-        if not is_going:
-            written.unlink(missing_ok=True)
-    return _publish(written, folder / "new" / written.name) if is_going else Outcome(NOT_NOW, "", None, LOST_LEASE)
+    def __init__(self, maildir: config.Maildir) -> None:
+        self._maildir = maildir
+
+    def deliver(self, envelope: Envelope, on_dot: OnDot, _on_wait: OnWait) -> Outcome:
+        """Save a letter's exact bytes as a new file, and give its path as the reply.
+
+        A folder that can't be written is NOT_NOW; a failure once `on_dot` has said True is UNKNOWN. Raises ConfigError
+        where the path is not a full one, and whatever `on_dot` raises, with nothing saved.
+        """
+        folder = folder_of(self._maildir)
+        try:
+            written = _write(folder, envelope.raw)
+        except OSError as error:
+            return Outcome(NOT_NOW, printable(f"The folder can't be written: {error}"), None, FOLDER)
+        is_going = False
+        try:
+            is_going = on_dot()
+        finally:
+            if not is_going:
+                written.unlink(missing_ok=True)
+        return _publish(written, folder / "new" / written.name) if is_going else Outcome(NOT_NOW, "", None, LOST_LEASE)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def folder_of(maildir: config.Maildir) -> Path:

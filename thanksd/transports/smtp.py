@@ -12,13 +12,13 @@ import contextlib
 import ipaddress
 import re
 import smtplib
+import socket
 import ssl
-import time
 from typing import TYPE_CHECKING
 
 from thanksd.credentials import CredentialsError
 from thanksd.errors import ConfigError, PermissionDeniedError, ThanksdError, UnavailableError
-from thanksd.states import CREDENTIALS, NOT_NOW, REJECTED, UNKNOWN
+from thanksd.states import ACCEPTED, CREDENTIALS, NOT_NOW, REJECTED, UNKNOWN
 from thanksd.transports import (
     DROPPED,
     LETTER,
@@ -27,6 +27,7 @@ from thanksd.transports import (
     TLS,
     Envelope,
     OnDot,
+    OnWait,
     Outcome,
     Secret,
     printable,
@@ -43,121 +44,138 @@ from thanksd.transports.replies import (
     stopped,
     words_of,
 )
+from thanksd.transports.session import SECONDS, Session, TlsSession
 
 if TYPE_CHECKING:
     from thanksd.config import Smtp
-
-# Seconds of silence that end an attempt: RFC 5321 4.5.3.2, whose least time for the dot's reply is kept whole, because
-# giving up earlier makes duplicates. Connecting, TLS and the greeting may be given up sooner: nothing is lost by it.
-SECONDS = {"connect": 30.0, "command": 300.0, "data": 120.0, "body": 180.0, "dot": 600.0}
 
 _PORTS = {"tls": 465, "starttls": 587, "none": 25}
 
 # The host's own name is private and looking it up may block; an address literal is as good (RFC 5321 4.1.3).
 _OUR_NAME = "[127.0.0.1]"
 
-_LONGEST_LINE = 8192
-_MOST_LINES = 100
+# RFC 5321 4.2.3: the server closes the connection after this.
+_CLOSING = 421
 
 
-class _Session(smtplib.SMTP):
-    """smtplib's connection, reading replies strictly: whole lines, one code, a bounded number of them."""
+class Submission:
+    """One account at a submission server: its connection is opened for the first letter and kept for the next ones.
 
-    def getreply(self) -> tuple[int, bytes]:
-        """Read one reply: its code and text; the code is -1 for what is no reply.
+    Used by one thread, and closed at the end of a run.
+    """
 
-        Raises SMTPServerDisconnected at the end of the stream, also in mid-line, and at a time limit, which is of the
-        whole reply: a server that drips it must not hold us for ever.
+    def __init__(self, smtp: Smtp, username_default: str, secret: Secret) -> None:
+        self._smtp = smtp
+        self._username_default = username_default
+        self._secret = secret
+        self._session: Session | None = None
+        self._is_clean = True
+        self._no_secret: CredentialsError | None = None
+
+    def deliver(self, envelope: Envelope, on_dot: OnDot, on_wait: OnWait) -> Outcome:
+        """Try once to hand a letter to the server.
+
+        Raises ConfigError, before anything is sent, where the account can't work; and whatever `on_dot` and `on_wait`
+        raise, with the connection dropped before the dot.
         """
-        lines, deadline = [], time.monotonic() + self.timeout
-        for _ in range(_MOST_LINES):
-            lines.append(self._line(deadline))
-            found = re.match(rb"([2-5]\d\d)([- ]|\r?\n)", lines[-1])
-            if not found or lines[-1][:3] != lines[0][:3]:
-                break
-            if found[2] != b"-":
-                return int(found[1]), b"\n".join(line[4:].strip() for line in lines)
-        return -1, lines[-1].strip()
-
-    def _line(self, deadline: float) -> bytes:
-        if self.file is None and self.sock is not None:
-            self.file = self.sock.makefile("rb")
-        if self.sock is None or self.file is None:
-            raise smtplib.SMTPServerDisconnected("There is no connection.")
-        line = b""
+        check_account(self._smtp)
+        flaw = _flaw(envelope)
+        if flaw:
+            return Outcome(REJECTED, flaw, None, LETTER)
         try:
-            while not line.endswith(b"\n") and len(line) < _LONGEST_LINE:
-                self.sock.settimeout(_left(deadline))
-                piece = self.file.peek()[: _LONGEST_LINE - len(line)]
-                if not piece:
-                    break
-                line += self.file.read(piece.find(b"\n") + 1 or len(piece))
-            self.sock.settimeout(self.timeout)
-        except OSError as error:
-            self.close()
-            raise smtplib.SMTPServerDisconnected(f"The connection broke: {error}") from error
-        if not line.endswith(b"\n"):
-            self.close()
-            raise smtplib.SMTPServerDisconnected("The server closed the connection.")
-        return line
+            session = self._hand_over(envelope, on_wait)
+        except StopError as stop:
+            self._after(stop.outcome)
+            return stop.outcome
+        except (CredentialsError, OSError) as error:
+            self._drop()
+            return stopped(error)
+        except BaseException:
+            self._drop()
+            raise
+        return self._finish(session, on_dot)
 
     def close(self) -> None:
-        """Close quietly: an error of closing must not hide what the server said."""
-        with contextlib.suppress(OSError):
-            super().close()
+        """Take leave of the server."""
+        if self._session is not None:
+            _quit(self._session)
+            self._drop()
 
-    def limit(self, step: str) -> None:
-        """Set how long the next step may be silent (see SECONDS)."""
-        self.timeout = SECONDS[step]
-        if self.sock is not None:
-            self.sock.settimeout(self.timeout)
+    def _hand_over(self, envelope: Envelope, on_wait: OnWait) -> Session:
+        """Bring a letter up to its dot; give the session that waits for it.
 
-    def has_spoken(self) -> bool:
-        """Say whether the server spoke, or hung up, though nothing was asked. Raises OSError where the line broke."""
-        if self.sock is None or self.file is None:
-            return False
-        self.sock.settimeout(0)
+        What a server says to the first word on a connection that it had before is not about the letter: it closed it
+        meanwhile, or takes no more on it. A new one decides, once; nothing can have been delivered.
+        """
+        if self._session is not None:
+            self._session.on_wait = on_wait
+            try:
+                _stay_silent(self._session)
+                _begin(self._session, envelope, is_clean=self._is_clean)
+            except (StopError, OSError):
+                self._drop()
+        if self._session is None:
+            on_wait()
+            self._session = self._opened()
+            try:
+                _begin(self._session, envelope, is_clean=True)
+            except StopError:
+                # The answer to RCPT may be under way behind the one to MAIL.
+                self._drop()
+                raise
+        _hand_over(self._session, envelope)
+        self._session.on_wait = None
+        return self._session
+
+    def _opened(self) -> Session:
+        """Connect and log in. The secret is fetched first, so that a slow keyring holds no connection open."""
+        word = self._word() if self._smtp.auth != "none" else ""
+        session = _connect(self._smtp)
         try:
-            # Of a stream that does not wait, b"" is its end and None that nothing came.
-            return bool(self.file.peek()) or self.file.read(1) is not None
-        except ssl.SSLWantReadError:
-            return False
+            _log_in(session, self._smtp, self._username_default, word)
+        except BaseException:
+            session.close()
+            raise
+        self._is_clean = True
+        return session
+
+    def _word(self) -> str:
+        """Read the secret. One that can't be read is asked for once in a run: each reader may take its ten seconds."""
+        if self._no_secret is not None:
+            raise self._no_secret
+        try:
+            return self._secret() if self._secret else ""
+        except CredentialsError as error:
+            self._no_secret = error
+            raise
+
+    def _finish(self, session: Session, on_dot: OnDot) -> Outcome:
+        is_going = False
+        try:
+            is_going = on_dot()
         finally:
-            self.sock.settimeout(self.timeout)
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("timed out")
-    return left
-
-
-class _TlsSession(_Session, smtplib.SMTP_SSL):
-    """The same over TLS from the first byte (RFC 8314)."""
-
-
-def deliver(smtp: Smtp, username_default: str, secret: Secret, envelope: Envelope, on_dot: OnDot) -> Outcome:
-    """Try once to hand a letter to the server.
-
-    The secret is fetched first, so that a slow keyring holds no connection open. Raises ConfigError, before anything
-    is sent, where the account can't work; and whatever `on_dot` raises, with the connection dropped before the dot.
-    """
-    check_account(smtp)
-    flaw = _flaw(envelope)
-    if flaw:
-        return Outcome(REJECTED, flaw, None, LETTER)
-    with contextlib.ExitStack() as stack:
-        try:
-            word = secret() if secret and smtp.auth != "none" else ""
-            session = stack.enter_context(contextlib.closing(_connect(smtp)))
-            _log_in(session, smtp, username_default, word)
-            _hand_over(session, envelope)
-        except (StopError, CredentialsError, OSError) as error:
-            return stopped(error)
-        if not on_dot():
+            if not is_going:
+                self._drop()
+        if not is_going:
             return Outcome(NOT_NOW, "", None, LOST_LEASE)
-        return _early(session) or _finish(session)
+        early = _early(session)
+        if early is not None:
+            self._drop()
+            return early
+        outcome = _end(session)
+        self._after(outcome)
+        return outcome
+
+    def _after(self, outcome: Outcome) -> None:
+        """Keep the connection where the server gave a clear answer and stays; drop it after any doubt."""
+        self._is_clean = outcome.kind == ACCEPTED
+        if outcome.kind == UNKNOWN or outcome.code is None or outcome.code == _CLOSING:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
 
 
 def test_login(smtp: Smtp, me_email: str, secret: Secret) -> str:
@@ -222,17 +240,16 @@ def _flaw(envelope: Envelope) -> str:
     return "" if raw.isascii() and b"\0" not in raw else "The letter is not in 7 bits."
 
 
-def _connect(smtp: Smtp) -> _Session:
+def _connect(smtp: Smtp) -> Session:
     """Open a connection that is secured as the config says, and greet; the caller closes it."""
     port = smtp.port or _PORTS[smtp.security]
     seconds = SECONDS["connect"]
     if smtp.security == "tls":
-        session: _Session = _TlsSession(
-            smtp.host, port, _OUR_NAME, timeout=seconds, context=ssl.create_default_context()
-        )
+        session: Session = TlsSession(smtp.host, port, _OUR_NAME, timeout=seconds, context=ssl.create_default_context())
     else:
-        session = _Session(smtp.host, port, _OUR_NAME, timeout=seconds)
+        session = Session(smtp.host, port, _OUR_NAME, timeout=seconds)
     try:
+        _send_small_writes_at_once(session)
         _greet(session)
         if smtp.security == "starttls":
             _start_tls(session)
@@ -243,14 +260,23 @@ def _connect(smtp: Smtp) -> _Session:
     return session
 
 
-def _greet(session: _Session) -> None:
+def _send_small_writes_at_once(session: Session) -> None:
+    """Body and dot are two writes: the dot would wait for the body's acknowledgement, which is delayed by 40 ms.
+
+    That is Nagle's algorithm (RFC 896) with delayed acknowledgements (RFC 1122 4.2.3.2).
+    """
+    if session.sock is not None:
+        session.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _greet(session: Session) -> None:
     session.limit("command")
     code, text = session.ehlo()
     if code not in YES:
         raise StopError(said_no(code, words_of(code, text), REFUSED))
 
 
-def _start_tls(session: _Session) -> None:
+def _start_tls(session: Session) -> None:
     """Secure the connection or stop: going on without would show the password to whoever took the offer away."""
     session.limit("connect")
     try:
@@ -261,7 +287,7 @@ def _start_tls(session: _Session) -> None:
         raise StopError(Outcome(NOT_NOW, "The server offers no STARTTLS, so nothing was sent.", None, TLS)) from error
 
 
-def _log_in(session: _Session, smtp: Smtp, username_default: str, word: str) -> str:
+def _log_in(session: Session, smtp: Smtp, username_default: str, word: str) -> str:
     """Log in by one mechanism, once, and give the server's words: a second guess may lock the account."""
     if smtp.auth == "none":
         return "no login needed"
@@ -276,7 +302,7 @@ def _log_in(session: _Session, smtp: Smtp, username_default: str, word: str) -> 
     raise StopError(said_no(code, words, CREDENTIALS))
 
 
-def _answers(session: _Session, auth: str, user: str, word: str) -> list[str]:
+def _answers(session: Session, auth: str, user: str, word: str) -> list[str]:
     """Give what to say after AUTH, and after each 334: RFC 4616, the LOGIN draft, and Google's XOAUTH2."""
     offered = session.esmtp_features.get("auth", "").upper().split()
     if auth == "xoauth2" and "XOAUTH2" in offered:
@@ -304,13 +330,31 @@ def _without(text: bytes, hidden: list[str]) -> bytes:
     return text
 
 
-def _hand_over(session: _Session, envelope: Envelope) -> None:
-    """Say who writes to whom, and send the body, but not the dot that ends it."""
+def _begin(session: Session, envelope: Envelope, *, is_clean: bool) -> None:
+    """Say who writes, after RSET where the letter before was refused (RFC 5321 4.1.1.5).
+
+    And to whom in the same breath, where the server lets us (RFC 2920). DATA waits for both answers: a server that took
+    it after a refused recipient would want a dot.
+    """
     session.limit("command")
-    code, text = session.docmd(f"MAIL FROM:<{envelope.sender}>")
+    if not is_clean:
+        _ask(session, "RSET")
+    words = f"MAIL FROM:<{envelope.sender}>"
+    _ask(session, f"{words}\r\nRCPT TO:<{envelope.recipient}>" if session.has_extn("pipelining") else words)
+
+
+def _ask(session: Session, words: str) -> None:
+    session.send(f"{words}\r\n")
+    code, text = session.getreply()
     if code not in YES:
         raise StopError(said_no(code, words_of(code, text), ""))
-    code, text = session.docmd(f"RCPT TO:<{envelope.recipient}>")
+
+
+def _hand_over(session: Session, envelope: Envelope) -> None:
+    """Say to whom it goes, unless that was said, and send the body, but not the dot that ends it."""
+    if not session.has_extn("pipelining"):
+        session.putcmd(f"RCPT TO:<{envelope.recipient}>")
+    code, text = session.getreply()
     if code not in YES:
         raise StopError(of_recipient(said_no(code, words_of(code, text), "")))
     session.limit("data")
@@ -322,7 +366,13 @@ def _hand_over(session: _Session, envelope: Envelope) -> None:
     session.send(re.sub(rb"(?m)^\.", b"..", envelope.raw))
 
 
-def _early(session: _Session) -> Outcome | None:
+def _stay_silent(session: Session) -> None:
+    """Refuse a connection on which the server spoke, or hung up, since its last answer. Raises OSError."""
+    if session.has_spoken():
+        raise smtplib.SMTPServerDisconnected("The server said more than it was asked.")
+
+
+def _early(session: Session) -> Outcome | None:
     """Judge what the server said, or that it hung up, before it got the dot: no yes to a letter, and a no to this one.
 
     The dot does not leave then, or an answer to it would be taken for the next one's.
@@ -336,18 +386,18 @@ def _early(session: _Session) -> Outcome | None:
     return said_no(code, words_of(code, text), "")
 
 
-def _finish(session: _Session) -> Outcome:
+def _end(session: Session) -> Outcome:
+    """Let the dot leave, and judge the answer."""
     try:
         session.limit("dot")
         session.send(b".\r\n")
         code, text = session.getreply()
     except Exception as error:  # noqa: BLE001  whatever broke now, the server may have the letter
         return Outcome(UNKNOWN, printable(f"No answer to the letter: {error}"), None, DROPPED)
-    _quit(session)
     return after_dot(code, words_of(code, text))
 
 
-def _quit(session: _Session) -> None:
+def _quit(session: Session) -> None:
     """Take leave without waiting: the answer changes nothing, and the outcome must be written down first."""
     with contextlib.suppress(OSError):
         session.putcmd("QUIT")

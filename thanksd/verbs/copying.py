@@ -13,7 +13,7 @@ from thanksd.addresses import fold
 from thanksd.config import Config
 from thanksd.errors import ConfigError, ThanksdError
 from thanksd.outbox import Claim, Result
-from thanksd.transports import Envelope, deliver
+from thanksd.transports import Carrier, Envelope
 from thanksd.verbs.context import Context
 
 
@@ -45,23 +45,23 @@ def _is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def carry(context: Context, letter: int) -> None:
+def carry(context: Context, carrier: Carrier, letter: int) -> None:
     """Send the copy of a letter that was sent a moment ago, if it owes one.
 
     A store that can't be written leaves the copy as it stands, due or trying: nothing of the letter itself, which was
     sent and is settled, may seem to have failed.
     """
     with contextlib.suppress(ThanksdError):
-        _carry_one(context, letter)
+        _carry_one(context, carrier, letter)
 
 
-def carry_late(context: Context) -> None:
+def carry_late(context: Context, carrier: Carrier) -> None:
     """Send the copies whose second try has come. Raises TryLaterError where the store can't be written."""
-    while not context.stopping() and _carry_one(context, None):
+    while not context.stopping() and _carry_one(context, carrier, None):
         pass
 
 
-def _carry_one(context: Context, letter: int | None) -> bool:
+def _carry_one(context: Context, carrier: Carrier, letter: int | None) -> bool:
     """Claim one copy, send it, and write down what came of it; False where none is due."""
     with context.store.read() as connection:
         if not copies.is_due(connection, context.clock(), letter):
@@ -70,19 +70,18 @@ def _carry_one(context: Context, letter: int | None) -> bool:
         held = copies.claim(connection, context.clock(), letter)
     if held is None:
         return False
-    result = _deliver(context, held)
+    result = _deliver(context, carrier, held)
     with context.store.write() as connection:
         copies.settle(connection, context.clock(), held, result)
     return True
 
 
-def _deliver(context: Context, held: Claim) -> Result:
+def _deliver(context: Context, carrier: Carrier, held: Claim) -> Result:
     envelope = Envelope(held.sender, held.to, held.raw, held.message_id)
-    transport, me = context.config.transport, context.config.me.email
-    if transport.kind != "smtp" or context.config.send.copy == "none":
+    if context.config.transport.kind != "smtp" or context.config.send.copy == "none":
         return Result(states.REJECTED, "Copies are off by now.", None, "settings")
     try:
-        outcome = deliver(transport, me, context.secret, envelope, lambda: True)
+        outcome = carrier.deliver(envelope, lambda: True)
     except ConfigError as error:
         return Result(states.REJECTED, error.message, None, "settings")
     return Result(outcome.kind, outcome.reply, outcome.code, outcome.reason)

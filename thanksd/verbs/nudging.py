@@ -6,16 +6,17 @@ before anything is shown. What became of it is in `receipts`, what the owner pre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, update
 
 from thanksd import ledger, outbox, queries, timing
 from thanksd.errors import ConfigError
 from thanksd.models import Nudge, Thanks
 from thanksd.moments import local, to_iso, wall
-from thanksd.rows import AnyRow, add_row
+from thanksd.rows import batched
 from thanksd.verbs import occasions, weekly
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import HANDED_OFF, NOTHING, PASSWORD, REFUSED, STALE, THANKS, Due
@@ -74,7 +75,7 @@ def due_nudges(context: Context, channel: str, *, together: bool = False) -> dic
         if not _is_anything_due(connection, context, now, channel):
             return {"nudges": []}
     with context.store.write() as connection:
-        due = [one for one in occasions.read(connection, _is_due(now)) if _claim(connection, now, one)]
+        due = _claim(connection, now)
         for one in due:
             if one.occasion == NOTHING:
                 ledger.set_popup(connection, one.thanks, None)
@@ -99,9 +100,12 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     return and_(Thanks.popup_at.is_not(None), Thanks.popup_at <= now)
 
 
-def _claim(connection: Connection, now: datetime, due: Due) -> bool:
-    query = update(Thanks).where(Thanks.id == due.thanks, Thanks.popup_at == due.popup_at)
-    return connection.execute(query.values(popup_at=now + _CLAIM)).rowcount == 1
+def _claim(connection: Connection, now: datetime) -> list[Due]:
+    """Read what is due, and claim it by one conditional UPDATE; whoever comes second finds nothing to change."""
+    due = occasions.read(connection, _is_due(now))
+    query = update(Thanks).where(_is_due(now)).values(popup_at=now + _CLAIM)
+    mine = set(connection.scalars(query.returning(Thanks.id)))
+    return [one for one in due if one.thanks in mine]
 
 
 def _allowed(
@@ -112,8 +116,10 @@ def _allowed(
     What the user said outright is not put off, unless its moment went by in an absence; letters that need a person
     never are. A line in a terminal disturbs nobody: its owner is typing there.
     """
-    free = due if channel == "terminal" else [one for one in due if not _can_wait(one, least)]
-    rest = [one for one in due if one not in free]
+    if channel == "terminal":
+        return due
+    free = [one for one in due if not _can_wait(one, least)]
+    rest = [one for one in due if _can_wait(one, least)]
     moment = _out_of_quiet(context, now)
     if rest and moment <= now:
         room = _room_today(connection, context, now, due, least)
@@ -121,7 +127,8 @@ def _allowed(
         moment = _out_of_quiet(context, wall(local(now, context.zone).date() + _A_NIGHT, MORNING, context.zone))
     for one in rest:
         ledger.set_popup(connection, one.thanks, moment)
-    return [one for one in due if one in free]
+    put_off = {one.thanks for one in rest}
+    return [one for one in due if one.thanks not in put_off]
 
 
 def _can_wait(due: Due, least: int) -> bool:
@@ -171,7 +178,8 @@ def _groups(due: list[Due], least: int) -> list[list[Due]]:
     weekly_ones = [one for one in back if timing.is_weekly(one.popup_at, one.due_by)]
     together = back if len(back) >= least else weekly_ones
     password = [one for one in due if one.occasion == PASSWORD]
-    alone = [[one] for one in due if one not in together and one not in password]
+    grouped = {one.thanks for one in (*together, *password)}
+    alone = [[one] for one in due if one.thanks not in grouped]
     return [group for group in (together, password, *alone) if group]
 
 
@@ -179,20 +187,26 @@ def _write(
     connection: Connection, now: datetime, group: list[Due], channel: str
 ) -> tuple[list[Due], list[int], occasions.Old]:
     """Write the nudges' rows, before anything is shown; one that was tried and not shown is not doubled."""
-    ids = []
-    for one in group:
-        last = _last_nudge(connection, one.thanks)
-        if last is not None and last.shown_at is None and last.answered_at is None:
-            again = {"attempted_at": now, "channel": channel, "occasion": one.occasion}
-            connection.execute(update(Nudge).where(Nudge.id == last.id).values(**again))
-            ids.append(int(last.id))
-            continue
-        values = {"thanks_id": one.thanks, "occasion": one.occasion, "channel": channel, "due_at": one.popup_at}
-        ids.append(add_row(connection, Nudge, attempted_at=now, **values))
-    return group, ids, occasions.old_popup(connection, [one.thanks for one in group])
+    numbers = [one.thanks for one in group]
+    tried = {number: nudge for part in batched(numbers) for number, nudge in _not_shown(connection, part).items()}
+    common = {"attempted_at": now, "channel": channel}
+    again = [{"this": tried[one.thanks], "occasion": one.occasion} | common for one in group if one.thanks in tried]
+    if again:
+        connection.execute(update(Nudge).where(Nudge.id == bindparam("this")), again)
+    new: list[dict[str, Any]] = [
+        {"thanks_id": one.thanks, "occasion": one.occasion, "due_at": one.popup_at} | common
+        for one in group
+        if one.thanks not in tried
+    ]
+    if new:
+        added = connection.scalars(insert(Nudge).returning(Nudge.id, sort_by_parameter_order=True), new)
+        tried |= dict(zip([one["thanks_id"] for one in new], added, strict=True))
+    return group, [tried[number] for number in numbers], occasions.old_popup(connection, numbers)
 
 
-def _last_nudge(connection: Connection, thanks: int) -> AnyRow | None:
-    columns = (Nudge.id, Nudge.shown_at, Nudge.answered_at)
-    query = select(*columns).where(Nudge.thanks_id == thanks).order_by(Nudge.id.desc()).limit(1)
-    return connection.execute(query).one_or_none()
+def _not_shown(connection: Connection, thanks: Sequence[int]) -> dict[int, int]:
+    """Give the newest nudge of each of these thanks where it was neither shown nor answered."""
+    newest = select(func.max(Nudge.id)).where(Nudge.thanks_id.in_(thanks)).group_by(Nudge.thanks_id)
+    query = select(Nudge.thanks_id, Nudge.id).where(Nudge.id.in_(newest))
+    rows = connection.execute(query.where(Nudge.shown_at.is_(None), Nudge.answered_at.is_(None)))
+    return {row.thanks_id: row.id for row in rows}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from thanksd import providers, states
 from thanksd.channels import Popup, popups
@@ -48,25 +48,27 @@ class Due(NamedTuple):
 def read(connection: Connection, which: ColumnElement[bool]) -> list[Due]:
     """Give the due ones, the one due longest first."""
     query = (
-        select(Thanks.id.label("thanks"), Thanks.popup_at, Thanks.due_by, Thanks.outright, Thanks.details, Thanks.state,
-               Person.name, Meeting.kind, Meeting.at, Meeting.tz)
+        select(Thanks.id.label("thanks"), Thanks.popup_at, Thanks.due_by, Thanks.outright, Person.name, Meeting.kind,
+               Meeting.at, Meeting.tz, Thanks.details, Thanks.state)
         .join_from(Thanks, Person, Thanks.person_id == Person.id)
         .join(Meeting, Thanks.meeting_id == Meeting.id)
         .where(which)
         .order_by(Thanks.due_by, Thanks.id)
     )  # fmt: skip
-    found = []
-    for row in connection.execute(query).all():
-        letter = _letter(connection, row.thanks)
-        facts = {name: getattr(row, name) for name in Due._fields[:-2]}
-        found.append(Due(**facts, occasion=_occasion(row.state, letter), letter=letter))
+    letters, found = _letters(connection, which), []
+    for row in connection.execute(query):
+        letter = letters.get(row.thanks)
+        # The columns are Due's fields, in its order.
+        found.append(Due._make((*tuple(row)[:-1], _occasion(row.state, letter), letter)))
     return found
 
 
-def _letter(connection: Connection, thanks: int) -> AnyRow | None:
-    columns = (Letter.state, Letter.reason, Letter.to, Letter.server_reply, Letter.leaves_at)
-    query = select(*columns).where(Letter.thanks_id == thanks)
-    return connection.execute(query.order_by(Letter.id.desc()).limit(1)).one_or_none()
+def _letters(connection: Connection, which: ColumnElement[bool]) -> dict[int, AnyRow]:
+    """Give the newest letter of each of these thanks that has one."""
+    theirs = Letter.thanks_id.in_(select(Thanks.id).where(which))
+    newest = select(func.max(Letter.id)).where(theirs).group_by(Letter.thanks_id)
+    columns = (Letter.thanks_id, Letter.state, Letter.reason, Letter.to, Letter.server_reply, Letter.leaves_at)
+    return {row.thanks_id: row for row in connection.execute(select(*columns).where(Letter.id.in_(newest)))}
 
 
 def _occasion(state: str, letter: AnyRow | None) -> str:
@@ -160,9 +162,9 @@ class Old(NamedTuple):
 def old_popup(connection: Connection, thanks: list[int]) -> Old:
     """Give the newest popup still on the screen that speaks of these thanks and of no other that waits."""
     query = select(Nudge.popup_id, Nudge.server, Nudge.thanks_id, Nudge.answered_at).where(is_standing())
-    rows = connection.execute(query.order_by(Nudge.id.desc())).all()
-    others = {(row.popup_id, row.server) for row in rows if row.thanks_id not in thanks and row.answered_at is None}
-    mine = [Old(row.popup_id, row.server) for row in rows if row.thanks_id in thanks]
+    rows, these = connection.execute(query.order_by(Nudge.id.desc())).all(), set(thanks)
+    others = {(row.popup_id, row.server) for row in rows if row.thanks_id not in these and row.answered_at is None}
+    mine = [Old(row.popup_id, row.server) for row in rows if row.thanks_id in these]
     return next((old for old in mine if old not in others), Old(0, ""))
 
 

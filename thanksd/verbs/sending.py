@@ -1,101 +1,37 @@
 """The verbs that let letters go: dispatch, recover, resolve, release.
 
-dispatch is the only one that touches the network, and holds no transaction while it does.
+dispatch is the only one that touches the network (`carrying`), and holds no transaction while it does.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import update
 
 from thanksd import outbox, queries, recovery, states
-from thanksd.errors import ConfigError, ThanksdError, UsageError
-from thanksd.instance import is_surely_dead, owner
+from thanksd.errors import UsageError
+from thanksd.instance import is_surely_dead
 from thanksd.models import Letter
-from thanksd.outbox import Claim, Result
-from thanksd.transports import Envelope, deliver
 from thanksd.transports.handoff import is_handed_off
-from thanksd.verbs import copying
+from thanksd.verbs import carrying, copying
 from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 
-_SETTLE_TRIES = 5
-
 
 def dispatch(context: Context, *, only: Sequence[int] | None = None) -> dict[str, Any]:
-    """Carry every letter that may leave now, one after the other, until none is left or the program is to end.
+    """Carry every letter that may leave now, until none is left or the program is to end.
 
     A letter that was sent is followed by its sender's copy, where one is wanted. A claim that can't be stored opens no
     connection. Gives {"letters": how many were tried}.
     """
     recover(context)
-    me, tried = owner(), 0
-    while not context.stopping():
-        held, refused = _claim(context, me, only)
-        if held is None:
-            break
-        tried += 1
-        result = refused or _carry(context, held)
-        _settle(context, held, result)
-        if result.outcome == states.ACCEPTED:
-            copying.carry(context, held.letter)
-    if only is None:
-        copying.carry_late(context)
+    with carrying.carrier_of(context) as carrier:
+        tried = carrying.run(context, carrier, only)
+        if only is None:
+            copying.carry_late(context, carrier)
     return {"letters": tried}
-
-
-def _claim(context: Context, me: str, only: Sequence[int] | None) -> tuple[Claim | None, Result | None]:
-    """Claim the next letter, numbered so that no other copy of this ledger can send it (`guard.Turn`).
-
-    Gives the claim, and why it must not be carried where the number can't be kept.
-    """
-    with context.store.turn() as turn:
-        with context.store.write() as connection:
-            held = outbox.claim(connection, context.clock(), me, only)
-            if held is not None:
-                turn.take(connection)
-        try:
-            turn.settle()
-        except ThanksdError as error:
-            return held, Result(states.NOT_NOW, error.message, None, "store")
-    return held, None
-
-
-def _carry(context: Context, held: Claim) -> Result:
-    """Hand one letter to the transport; outside any transaction."""
-
-    def on_dot() -> bool:
-        with context.store.write() as connection:
-            return outbox.mark_dot(connection, context.clock(), held)
-
-    envelope = Envelope(held.sender, held.to, held.raw, held.message_id)
-    try:
-        outcome = deliver(context.config.transport, context.config.me.email, context.secret, envelope, on_dot)
-    except ThanksdError as error:
-        # Raised only before the dot: the store could not take the phase, or the settings don't fit.
-        return Result(states.NOT_NOW, error.message, None, "settings" if isinstance(error, ConfigError) else "store")
-    return Result(outcome.kind, outcome.reply, outcome.code, outcome.reason)
-
-
-def _settle(context: Context, held: Claim, result: Result) -> None:
-    """Write the outcome down. A known outcome is tried again for a while: losing it would hold a letter for nothing.
-
-    What can't be written at last stays `sending`, phase dot, and is held when its lease ends.
-    """
-    copy = copying.is_wanted(context.config, held.to)
-    for tries_left in reversed(range(_SETTLE_TRIES)):
-        try:
-            with context.store.write() as connection:
-                outbox.settle(connection, context.clock(), held, result, copy=copy)
-        except ThanksdError:
-            if not tries_left:
-                raise
-            time.sleep(1)
-        else:
-            return
 
 
 def leave_now(context: Context, thanks: Sequence[int]) -> dict[str, Any]:
