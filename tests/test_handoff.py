@@ -437,7 +437,7 @@ def test_what_was_confirmed_to_be_sent_is_not_handed_over_later() -> None:
 
 # --- links ---
 
-LINES = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Co")), max_size=60)
+LINES = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Co", "Zl", "Zp")), max_size=60)
 HOSTILE = [
     "&body=x",
     "%0d%0aBcc: eve@example.com",
