@@ -17,7 +17,7 @@ import smtp_rigs
 from store_rigs import Desk, smtp
 
 from thanksd import outbox, verbs
-from thanksd.database import known_revisions
+from thanksd.store import known_revisions
 
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 

@@ -26,9 +26,10 @@ from store_rigs import ME, Clock, new_store
 
 from thanksd import states, verbs
 from thanksd.config import Config, Nudge, Send, Smtp, Transport
-from thanksd.database import Store, open_store
+from thanksd.database import open_store
 from thanksd.errors import ConfigError, TryLaterError
 from thanksd.models import Base
+from thanksd.store import Store
 from thanksd.transports import DROPPED, GREYLISTED, LOST_LEASE, NO_NETWORK, Carrier, Envelope, OnDot, OnWait, Outcome
 from thanksd.verbs import carrying, sending
 from thanksd.verbs.context import Context

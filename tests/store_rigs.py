@@ -22,7 +22,8 @@ import pytest
 
 from thanksd import paths, verbs
 from thanksd.config import Config, Maildir, Me, Send, Smtp, Transport
-from thanksd.database import Store, known_revisions, open_store
+from thanksd.database import SqliteStore, open_file, open_store
+from thanksd.store import known_revisions
 from thanksd.verbs.context import Context
 
 NOON = datetime(2026, 3, 10, 11, 0, tzinfo=UTC)  # a Tuesday, 12:00 in Berlin
@@ -51,13 +52,13 @@ def _empty() -> bytes:
         return path.read_bytes()
 
 
-def new_store(path: Path) -> Store:
+def new_store(path: Path) -> SqliteStore:
     """Put an empty ledger there, made once by the program itself, and open it."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.write_bytes(_empty())
     path.chmod(0o600)
     make_another(path)
-    return open_store(f"sqlite:///{path}")
+    return open_file(f"sqlite:///{path}")
 
 
 def make_another(path: Path) -> None:

@@ -57,7 +57,7 @@ def test_every_setting_of_the_contract_is_in_the_table() -> None:
         *(f"transport.smtp.{key}" for key in ("host", "port", "security", "auth", "username", "connections")),
         *("transport.smtp.token_command", "transport.smtp.password_command"),
         *(f"nudge.{key}" for key in ("channels", "quiet_hours", "weekdays_only", "terminal", "ask")),
-        *("kind.NAME.nudge", "kind.NAME.best_by", "send.undo", "send.copy"),
+        *("kind.NAME.nudge", "kind.NAME.best_by", "send.undo", "send.copy", "send.also_for"),
     }
     assert all(row.meaning for row in config.table())
 

@@ -558,7 +558,7 @@ def test_the_same_meeting_twice_asks_on_a_terminal(ledger: Path) -> None:
         ("thanksd wai", 1, ["waive"]),
         ("thanksd add --sen", 2, ["--seniority"]),
         ("thanksd config s", 2, ["set"]),
-        ("thanksd config set send", 3, ["send.undo", "send.copy"]),
+        ("thanksd config set send", 3, ["send.undo", "send.copy", "send.also_for"]),
         ("thanksd help exi", 2, ["exit-codes"]),
     ],
 )

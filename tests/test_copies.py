@@ -85,7 +85,7 @@ def test_a_copy_is_wanted_where_the_provider_keeps_none_or_it_was_asked_for(
     kind: str, copy: str, host: str, to: str, *, wanted: bool
 ) -> None:
     config = Config(me=Me(email=ME), transport=Transport(kind=kind, smtp=Smtp(host=host)), send=Send(copy=copy))
-    assert copying.is_wanted(config, to) is wanted
+    assert copying.is_wanted(config, ME, to) is wanted
 
 
 def test_by_default_a_provider_that_files_nothing_is_given_the_copy(
@@ -250,13 +250,13 @@ DISPATCHING = """
 from datetime import datetime, UTC
 from pathlib import Path
 from thanksd.config import Config, Me, Send, Smtp, Transport
-from thanksd.database import Store
+from thanksd.database import SqliteStore
 from thanksd.verbs.context import Context
 from thanksd.verbs.sending import dispatch
 smtp = Smtp(host="127.0.0.1", port=int(sys.argv[2]), security="none", auth="none")
 me, send = Me(email="sam@example.org"), Send(copy="self")
 config = Config(me=me, transport=Transport(kind="smtp", smtp=smtp), send=send)
-context = Context(Store(sys.argv[1]), config, Path("/"), "UTC", lambda: datetime(2026, 3, 10, 12, tzinfo=UTC))
+context = Context(SqliteStore(sys.argv[1]), config, Path("/"), "UTC", lambda: datetime(2026, 3, 10, 12, tzinfo=UTC))
 go()
 print(json.dumps(dispatch(context)["letters"]))
 """

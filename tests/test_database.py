@@ -36,7 +36,7 @@ from store_rigs import (
 )
 
 from thanksd import database, instance, paths
-from thanksd.database import Store, lock_file, open_store
+from thanksd.database import SqliteStore, lock_file, open_store
 from thanksd.errors import ConfigError, DataError, PermissionDeniedError, ThanksdError, TryLaterError, UsageError
 from thanksd.instance import InstanceLock
 from thanksd.models import Base, Event
@@ -91,7 +91,7 @@ def test_a_store_may_have_any_name_a_file_may_have(short_dir: Path, name: str) -
 @pytest.mark.parametrize("keep", [False, True])
 def test_every_connection_keeps_a_journal_syncs_it_and_checks_foreign_keys(file: Path, keep: bool) -> None:
     store = new_store(file)
-    store = Store(store.url, keep_connections=keep)
+    store = SqliteStore(store.url, keep_connections=keep)
     wanted = {"journal_mode": "delete", "foreign_keys": 1, "busy_timeout": 5000, "secure_delete": 1}
     for door in (store.read, store.write):
         with door() as connection:
@@ -356,9 +356,9 @@ from datetime import datetime, UTC
 from pathlib import Path
 from thanksd import verbs
 from thanksd.config import Config
-from thanksd.database import Store
+from thanksd.database import SqliteStore
 from thanksd.verbs.context import Context
-context = Context(Store(sys.argv[1]), Config(), Path("/"), "UTC", lambda: datetime(2026, 3, 10, 12, tzinfo=UTC))
+context = Context(SqliteStore(sys.argv[1]), Config(), Path("/"), "UTC", lambda: datetime(2026, 3, 10, 12, tzinfo=UTC))
 number = go()
 found = [verbs.call("add", context, {"who": f"P{number} N{one}"})["thanks"][0]["id"] for one in range(10)]
 print(json.dumps(found))

@@ -20,9 +20,9 @@ from daemon_rigs import daemon, settings, value
 from store_rigs import Desk, everything, is_sound
 
 from thanksd import paths
-from thanksd.database import open_store
+from thanksd.database import SqliteStore, open_store
 from thanksd.errors import DataError, TryLaterError, UsageError
-from thanksd.verbs import forgetting, keeping
+from thanksd.verbs import keeping
 
 NAME, FIRST, EMAIL = "Zoë Ångström-Lovelace", "Zoë", "zoe.lovelace@example.com"
 DETAIL = "warum der Küstennebel über Rustington so dicht war, und was das für die Schiffe hieß"
@@ -355,14 +355,14 @@ def test_while_another_program_writes_it_is_said_that_words_may_be_left(
 ) -> None:
     desk.add(NAME, email=EMAIL)
     monkeypatch.setattr("thanksd.database._BUSY_MS", 50)
-    vacuum = forgetting._vacuum
+    rewrite = SqliteStore.rewrite
 
-    def locked(store: Any) -> None:
+    def locked(store: SqliteStore) -> None:
         with closing(sqlite3.connect(store.file)) as writer:
             writer.execute("BEGIN IMMEDIATE")
-            vacuum(store)
+            rewrite(store)
 
-    monkeypatch.setattr(forgetting, "_vacuum", locked)
+    monkeypatch.setattr(SqliteStore, "rewrite", locked)
     with pytest.raises(TryLaterError, match="They are forgotten, but") as error:
         desk("forget_person", who="zo")
     assert error.value.hint == "Write it anew: thanksd people forget --rewrite"
@@ -429,9 +429,11 @@ def test_a_ledger_of_before_keeps_everything_and_no_number_is_used_again(
     before = everything(file)
     open_store(f"sqlite:///{file}").close()
     after = everything(file)
-    assert {name: after[name] for name in ("person", "thanks", "promise", "meeting")} == {
-        name: before[name] for name in ("person", "thanks", "promise", "meeting")
+    assert {name: after[name] for name in ("person", "promise", "meeting")} == {
+        name: before[name] for name in ("person", "promise", "meeting")
     }
+    # Later schemas have more columns, behind these.
+    assert [row[: len(before["thanks"][0])] for row in after["thanks"]] == before["thanks"]
     assert is_sound(file)
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(

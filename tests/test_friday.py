@@ -250,7 +250,7 @@ def _ask_a_minute_ago() -> None:
     asked = (now - timedelta(minutes=1)).astimezone(ZoneInfo(zone))
     text = config_file().read_text().replace("[nudge]", f'[nudge]\nask = "{asked:%a %H:%M}"').replace(BERLIN, zone)
     config_file().write_text(text)
-    change(store_file(), "UPDATE ledger SET asked_at = '2025-01-03 15:00:00.000000'")
+    change(store_file(), "UPDATE member SET asked_at = '2025-01-03 15:00:00.000000'")
 
 
 def test_add_opens_the_asking_form_in_a_terminal(short_dir: Path, home: Path) -> None:

@@ -23,9 +23,10 @@ from smtp_rigs import Sink, smtp_sink, wait_for
 from store_rigs import Desk, killed_at, new_store
 
 from thanksd import guard, mounts, stamp
-from thanksd.database import Store, open_store
+from thanksd.database import open_store
 from thanksd.errors import ConfigError, DataError, ThanksdError, TryLaterError
 from thanksd.stamp import Witness
+from thanksd.store import Store
 
 OLDER = [
     "This ledger is an older copy: letters left since then. Nothing was changed.",

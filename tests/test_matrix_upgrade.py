@@ -32,8 +32,8 @@ from test_database import copies, opened, releases, revision, schema
 from test_matrix_store import Failing, said
 
 from thanksd import states
-from thanksd.database import known_revisions
 from thanksd.errors import DataError, ThanksdError
+from thanksd.store import known_revisions
 
 KNOWN = known_revisions()
 OLDER = KNOWN[:-1]
@@ -64,8 +64,19 @@ def held(file: Path | None = None) -> Everything:
 
 def check_kept(before: Everything, now: Everything) -> None:
     """Check that every row is there with everything it held, and none besides."""
-    for table, had in before.items():
+    for table, had in (_as_later_schemas_have_it(before) if "member" in now else before).items():
         assert [{name: row[name] for name in old} for old, row in zip(had, now[table], strict=True)] == had, table
+
+
+def _as_later_schemas_have_it(before: Everything) -> Everything:
+    """Give rows where the newest schema has them: what holds for all thanks of one owner has a table of its own."""
+    of_each = ("paused_at", "paused_until", "asked_at")
+    (ledger,) = before["ledger"] if before.get("ledger") else [{}]
+    if "asked_at" not in ledger:
+        return before
+    member = {"owner": "", **{name: ledger[name] for name in of_each}}
+    rest = {name: value for name, value in ledger.items() if name not in of_each}
+    return {**before, "ledger": [rest], "member": [member]}
 
 
 def url() -> str:

@@ -88,9 +88,9 @@ def make_many(desk: Desk, count: int) -> None:
 CLAIMING = """
 from datetime import datetime, UTC
 from thanksd import outbox
-from thanksd.database import Store
+from thanksd.database import SqliteStore
 from thanksd.instance import owner
-store, me, mine = Store(sys.argv[1]), owner(), []
+store, me, mine = SqliteStore(sys.argv[1]), owner(), []
 go()
 while True:
     with store.write() as connection:
@@ -352,8 +352,8 @@ def test_a_letter_is_taken_back_or_claimed_but_never_both(desk: Desk) -> None:
 RACING = """
 from datetime import datetime, UTC
 from thanksd import outbox
-from thanksd.database import Store
-store, now, claims, cancels = Store(sys.argv[1]), datetime(2026, 3, 10, 12, tzinfo=UTC), [], []
+from thanksd.database import SqliteStore
+store, now, claims, cancels = SqliteStore(sys.argv[1]), datetime(2026, 3, 10, 12, tzinfo=UTC), [], []
 is_worker = go() % 2
 # Half of them take letters back, from the other end.
 for letter in reversed(range(1, 61)):

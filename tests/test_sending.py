@@ -311,12 +311,12 @@ DISPATCHING = """
 from datetime import datetime, UTC
 from pathlib import Path
 from thanksd.config import Config, Me, Smtp, Transport
-from thanksd.database import Store
+from thanksd.database import SqliteStore
 from thanksd.verbs.context import Context
 from thanksd.verbs.sending import dispatch
 smtp = Smtp(host="127.0.0.1", port=int(sys.argv[2]), security="none", auth="none")
 config = Config(me=Me(email="sam@example.org"), transport=Transport(kind="smtp", smtp=smtp))
-context = Context(Store(sys.argv[1]), config, Path("/"), "UTC", lambda: datetime(2026, 3, 10, 12, tzinfo=UTC))
+context = Context(SqliteStore(sys.argv[1]), config, Path("/"), "UTC", lambda: datetime(2026, 3, 10, 12, tzinfo=UTC))
 go()
 print(json.dumps(dispatch(context)["letters"]))
 """

@@ -137,8 +137,8 @@ def test_a_program_that_slept_for_days_with_a_letter_in_hand_does_not_send_it(de
 SWEEPING = """
 from datetime import datetime, UTC
 from thanksd import outbox, recovery
-from thanksd.database import Store
-store, now, claims = Store(sys.argv[1]), datetime(2026, 3, 12, 11, tzinfo=UTC), []
+from thanksd.database import SqliteStore
+store, now, claims = SqliteStore(sys.argv[1]), datetime(2026, 3, 12, 11, tzinfo=UTC), []
 is_worker = go() % 2
 for _ in range(20):
     with store.write() as connection:

@@ -95,6 +95,9 @@ class Send:
         "the copy to yourself: self, none, or auto, where your provider keeps none in Sent",
         ("auto", "self", "none"),
     )
+    also_for: tuple[str, ...] = _setting(
+        (), "in a shared ledger: the colleagues (addresses) whose letters leave from here too; * for everybody's"
+    )
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Copier:
     def _look(self) -> None:
         self._world = self._world or World(*self._where)
         context = self._world.context()
+        if context.store.file is None:
+            return
         seen = local(context.now, context.zone).date(), context.store.file.stat().st_mtime_ns
         if seen == self._seen:
             return

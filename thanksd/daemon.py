@@ -32,6 +32,7 @@ from thanksd.listener import Listener
 from thanksd.moments import from_iso, to_iso
 from thanksd.reminder import Reminder
 from thanksd.verbs import LOOKING
+from thanksd.wakeup import Wakeup
 from thanksd.world import World, now
 
 # The longest time between two passes, in seconds: a resume or a step of the clock is noticed by then.
@@ -53,6 +54,7 @@ class Daemon:
         self._wake = asyncio.Event()
         self._sending: asyncio.Future[Any] | None = None
         self._copier = Copier(store, config_file)
+        self._wakeup = Wakeup(self._world.store, self._wake.set)
         self._last_pass: datetime | None = None
         self._mistake = ""
         self._absence = Absence()
@@ -138,6 +140,7 @@ class Daemon:
         Gives what in the settings kept something from being shown, "" for nothing: letters go all the same.
         """
         await self._reminder.connect()
+        await self._wakeup.listen()
         seen = await self._look()
         held, mistake = self._held_until(seen), str(seen["mistake"])
         if held is None and _is_past(seen["popup"]):
@@ -259,6 +262,7 @@ class Daemon:
         await self._letters_are_carried()
         await self._reminder.stop()
         await self._copier.stop()
+        self._wakeup.close()
         self._letters.shutdown()
         self._verbs.shutdown()
         self._world.store.close()

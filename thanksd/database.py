@@ -1,4 +1,4 @@
-"""The store: engine, pragmas, transactions, and what is looked at before it is opened."""
+"""A ledger of one's own, an SQLite file: engine, pragmas, transactions, and what is looked at before it is opened."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from thanksd import guard, mounts, paths
 from thanksd.errors import ConfigError, DataError, PermissionDeniedError, ThanksdError, TryLaterError
 from thanksd.instance import InstanceLock
 from thanksd.stamp import Here, here
+from thanksd.store import Store, known_revisions
 
 _BUSY_MS = 5000
 _PUT_ASIDE = "Another ledger was put in this one's place. Nothing of this was stored."
@@ -31,34 +32,28 @@ class _PutAsideError(TryLaterError):
     """The file that a connection has open is not the one at its place any more."""
 
 
-class Store:
-    """One store, opened when first used. `url` is an SQLAlchemy URL."""
+class SqliteStore(Store):
+    """A ledger of one's own: an SQLite file, opened when first used. `url` is an SQLAlchemy URL."""
 
     def __init__(self, url: str, *, keep_connections: bool = False) -> None:
-        self.url = url
-        self.file = sqlite_file(url)
-        self.lock = InstanceLock(lock_file(url))
+        super().__init__(url, InstanceLock(lock_file(url)))
+        self.file: Path = sqlite_file(url)
         self._engine = make_engine(url, keep_connections=keep_connections)
         self._opened = (0, 0)
         self._writing = self._engine.execution_options(thanksd_begin="BEGIN IMMEDIATE")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Give a connection in one read transaction: every row seen is of one moment.
-
-        Fetch all and leave before output or network: an open cursor makes others' commits fail.
-        """
+        """As `Store.read`. An open cursor would make others' commits fail."""
         self._leave_old_file()
         with explained(self.file), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def write(self, *, not_ours_too: bool = False) -> Iterator[Connection]:
-        """Give a connection in one write transaction, committed at the end, rolled back on any error.
+    def write(self, *, not_ours_too: bool = False, beside_others: bool = False) -> Iterator[Connection]:  # noqa: ARG002  writers of a file wait for each other
+        """As `Store.write`.
 
         BEGIN IMMEDIATE: a deferred one that turns writer later fails at once with "database is locked".
-        Raises ConfigError for a ledger of another machine and for an older copy of ours, unless `not_ours_too`;
-        TryLaterError (busy, full, put aside), PermissionDeniedError, DataError.
         """
         self._leave_old_file()
         try:
@@ -85,26 +80,20 @@ class Store:
             self._engine.dispose()
             self._opened = (info.st_dev, info.st_ino)
 
-    @contextmanager
-    def turn(self) -> Iterator[guard.Turn]:
-        """Give a turn at claiming letters; it is held until the block ends. Begin no transaction before it."""
-        with self.read() as connection:
-            turn = guard.Turn(guard.row_of(connection).uid)
-        with turn.witness.locked():
-            yield turn
-
-    def check_ours(self) -> None:
-        """Raise what `write` would for a ledger that is not ours to change, and change nothing."""
-        with self.read() as connection:
-            guard.admit(connection, self.here)
-
     @cached_property
     def here(self) -> Here:
         """This machine and installation."""
         return here()
 
+    def rewrite(self) -> None:
+        """As `Store.rewrite`: VACUUM writes the file anew."""
+        with explained(), closing(bare(self.file)) as connection:
+            connection.execute("PRAGMA synchronous=EXTRA")
+            connection.execute("PRAGMA secure_delete=ON")
+            connection.execute("VACUUM")
+
     def close(self) -> None:
-        """Close every connection."""
+        """As `Store.close`."""
         self._engine.dispose()
 
 
@@ -204,19 +193,23 @@ def how_to_put_back(file: Path, otherwise: str) -> str:
     return f"Put the newest copy in its place: thanksd restore {shlex.quote(str(found[-1]))}{which}"
 
 
-def known_revisions() -> list[str]:
-    """Give the schema revisions this program knows, oldest first: the numbers its migration files begin with."""
-    names = os.listdir(paths.data_folder("migrations") / "versions")  # noqa: PTH208  a third of iterdir's cost
-    return sorted(name.partition("_")[0] for name in names if name.endswith(".py"))
-
-
 def open_store(url: str, *, keep_connections: bool = False) -> Store:
     """Open the store with its schema brought up to date; a missing one is made.
 
-    Raises DataError (not a ledger of ours, or damaged), ConfigError (a newer program's, or on a network file system),
-    TryLaterError (a daemon of an older version holds it), PermissionDeniedError.
+    Raises DataError (not a ledger of ours, or damaged), ConfigError (a newer program's, on a network file system, or no
+    driver for it), TryLaterError (a daemon of an older version holds it, a server does not answer),
+    PermissionDeniedError.
     """
-    store = Store(url, keep_connections=keep_connections)
+    if paths.is_server(url):
+        from thanksd import postgres  # noqa: PLC0415  a ledger of one's own never needs it
+
+        return postgres.open_shared(url, keep_connections=keep_connections)
+    return open_file(url, keep_connections=keep_connections)
+
+
+def open_file(url: str, *, keep_connections: bool = False) -> SqliteStore:
+    """Open a ledger that is a file, as `open_store` does."""
+    store = SqliteStore(url, keep_connections=keep_connections)
     mounts.refuse_network(store.file)
     known = known_revisions()
     if revision_of(store.file, known) != known[-1]:

@@ -14,7 +14,7 @@ from thanksd.errors import ConfigError, DataError, TryLaterError
 from thanksd.models import Ledger
 from thanksd.moments import say_span
 from thanksd.rows import AnyRow
-from thanksd.stamp import Here, Witness, next_ticket
+from thanksd.stamp import Here, Witness, count_of, next_ticket
 
 # `used_at` is for people; writing it anew with each change would tell them no more.
 _USED_EVERY = timedelta(hours=1)
@@ -32,16 +32,17 @@ def row_of(connection: Connection) -> AnyRow:
     return row
 
 
-def admit(connection: Connection, here: Here) -> AnyRow:
+def admit(connection: Connection, here: Here, *, is_shared: bool = False) -> AnyRow:
     """Let this machine and installation change the ledger, and give its row; a ledger that nobody used is theirs.
 
+    In a ledger that is shared others claim letters too, so `here` is its server's place, and numbers only count on.
     Raises ConfigError where another one used it last, or where it is not the copy that this one left.
     """
     row = row_of(connection)
     now = datetime.now(UTC)
     if is_elsewhere(row, here):
         raise ConfigError(elsewhere_words(row, here, now), "If that machine is retired: thanksd adopt")
-    if is_older(row):
+    if is_older(row, is_shared=is_shared):
         raise ConfigError(
             "This ledger is an older copy: letters left since then. Nothing was changed.",
             "If there is no newer one: thanksd adopt",
@@ -49,9 +50,9 @@ def admit(connection: Connection, here: Here) -> AnyRow:
     return row
 
 
-def use(connection: Connection, here: Here) -> None:
+def use(connection: Connection, here: Here, *, is_shared: bool = False) -> None:
     """As `admit`, and note in the same transaction that it is used here, now."""
-    row, now = admit(connection, here), datetime.now(UTC)
+    row, now = admit(connection, here, is_shared=is_shared), datetime.now(UTC)
     if row.used_at is None or abs(now - row.used_at) > _USED_EVERY:
         put_stamp(connection, here, now)
 
@@ -66,9 +67,13 @@ def is_elsewhere(row: AnyRow, here: Here) -> bool:
     return row.install is not None and (row.machine, row.install) != (here.machine, here.install)
 
 
-def is_older(row: AnyRow) -> bool:
+def is_older(row: AnyRow, *, is_shared: bool = False) -> bool:
     """Say whether letters were claimed here from another copy of this ledger since."""
-    return row.serial not in Witness(row.uid).tickets()
+    known = Witness(row.uid).tickets()
+    if not is_shared:
+        return row.serial not in known
+    # Others count on; a number as high as ours that is not ours was counted in another copy.
+    return row.serial not in known and any(count_of(row.serial) <= count_of(ticket) for ticket in known)
 
 
 def elsewhere_words(row: AnyRow, here: Here, now: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from thanksd.models import Event
+from thanksd.models import Event, Thanks
 from thanksd.rows import add_row
 
 
@@ -17,9 +17,11 @@ def record(connection: Connection, at: datetime, thanks: int | None, what: str, 
     add_row(connection, Event, at=at, thanks_id=thanks, what=what, data=data)
 
 
-def read(connection: Connection, thanks: int | None, limit: int) -> list[Mapping[str, Any]]:
-    """Give the newest `limit` events, oldest first, of one thanks or (None) of all."""
+def read(connection: Connection, thanks: int | None, limit: int, owner: str = "") -> list[Mapping[str, Any]]:
+    """Give the newest `limit` events, oldest first: of one thanks, or (None) of all that `owner` owes; empty is all."""
     query = select(Event.at, Event.thanks_id, Event.what, Event.data).order_by(Event.id.desc()).limit(limit)
     if thanks is not None:
         query = query.where(Event.thanks_id == thanks)
+    elif owner:
+        query = query.where(Event.thanks_id.in_(select(Thanks.id).where(Thanks.owner == owner)))
     return list(reversed([dict(row) for row in connection.execute(query).mappings()]))

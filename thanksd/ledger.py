@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Update, and_, bindparam, case, delete, insert
 from thanksd import journal, states
 from thanksd.addresses import fold
 from thanksd.errors import UsageError
-from thanksd.models import BadAddress, Draft, Meeting, Nudge, Person, Promise, Thanks, UtcDateTime
+from thanksd.models import BadAddress, Draft, Meeting, Member, Nudge, Person, Promise, Thanks, UtcDateTime
 from thanksd.moments import to_iso
 from thanksd.rows import AnyRow, AnySelect, add_row
 
@@ -33,7 +33,7 @@ class Encounter(NamedTuple):
 
 
 class Owing(NamedTuple):
-    """What a new thanks is given: its moments (UTC), details, promises as (text, due), and the forced template."""
+    """What a new thanks is given: moments (UTC), details, promises as (text, due), a forced template, its owner."""
 
     nudge_at: datetime
     due_by: datetime
@@ -44,6 +44,7 @@ class Owing(NamedTuple):
     template: str | None
     via_id: int | None
     practice: bool = False
+    owner: str = ""
 
 
 def add_person(connection: Connection, now: datetime, name: str, email: str | None, **facts: str | None) -> int:
@@ -104,6 +105,7 @@ def owe(connection: Connection, now: datetime, person: int, meeting: int, owing:
         "popup_at": owing.popup_at,
         "outright": owing.outright,
         "practice": owing.practice,
+        "owner": owing.owner,
         "created_at": now,
         "changed_at": now,
     }
@@ -134,7 +136,7 @@ def _one() -> AnySelect:
     columns = (
         Thanks.id, Thanks.uid, Thanks.person_id, Thanks.meeting_id, Thanks.via_id, Thanks.state, Thanks.details,
         Thanks.template, Thanks.nudge_at, Thanks.due_by, Thanks.popup_at, Thanks.outright, Thanks.how, Thanks.reason,
-        Thanks.closed_at, Thanks.undo_state, Thanks.undo_nudge_at,
+        Thanks.closed_at, Thanks.undo_state, Thanks.undo_nudge_at, Thanks.owner,
     )  # fmt: skip
     return select(*columns).where(Thanks.id == bindparam("this"))
 
@@ -243,6 +245,21 @@ def take_back(connection: Connection, now: datetime, thanks: int, popup_at: date
     )
     journal.record(connection, now, thanks, "taken back", was=row.state)
     return str(row.state)
+
+
+def pass_on(connection: Connection, now: datetime, thanks: int, owner: str, popup_at: datetime) -> None:
+    """Let another owner of a shared ledger owe an open thanks; what reminded the one before is answered."""
+    row = get(connection, thanks)
+    _refuse_unless(row, (states.OWED, states.SNOOZED), "passed on")
+    change_thanks(connection, now, thanks, owner=owner, popup_at=popup_at)
+    _answer(connection, now, thanks, "passed on")
+    journal.record(connection, now, thanks, "passed on", of=row.owner, to=owner)
+
+
+def know_member(connection: Connection, owner: str) -> None:
+    """Have a row for what holds for all thanks of `owner`."""
+    if connection.scalar(select(Member.owner).where(Member.owner == owner)) is None:
+        connection.execute(insert(Member).values(owner=owner))
 
 
 def set_popup(connection: Connection, thanks: int, popup_at: datetime | None) -> None:

@@ -10,14 +10,17 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     String,
     TypeDecorator,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -42,10 +45,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+# More than 31 bits, in a column that SQLite would call INTEGER anyway.
+_BIG = BigInteger().with_variant(Integer(), "sqlite")
+
+
 class Base(DeclarativeBase):
     """Types that the columns below may name."""
 
     type_annotation_map = {datetime: UtcDateTime, list[str]: JSON, dict[str, Any]: JSON, bytes: LargeBinary}  # noqa: RUF012
+
+
+def _only(name: str, column: str, condition: str, *, unique: bool = False) -> Index:
+    """Give an index of the rows that meet a condition, which holds no bound parameter: stores use it only so."""
+    return Index(name, column, unique=unique, sqlite_where=text(condition), postgresql_where=text(condition))
 
 
 class Person(Base):
@@ -89,6 +101,9 @@ class Thanks(Base):
     `undo_state` and `undo_nudge_at` hold what a snooze, waive or done can be taken back to. `practice` is the letter to
     oneself of the first day: it takes the whole way and is outside every count.
 
+    `owner` is the folded address of the one who had the meeting and owes the thanks, in a ledger that several share;
+    empty in a ledger of one's own.
+
     Person and meeting are null, together, where somebody was forgotten: the row is nobody's, stays for the counts
     alone, and its uid is the salted hash of the one it had.
     """
@@ -96,8 +111,8 @@ class Thanks(Base):
     __tablename__ = "thanks"
     __table_args__ = (
         UniqueConstraint("person_id", "meeting_id"),
-        Index("thanks_open", "nudge_at", sqlite_where=text("closed_at IS NULL")),
-        Index("thanks_popup", "popup_at", sqlite_where=text("popup_at IS NOT NULL")),
+        _only("thanks_open", "nudge_at", "closed_at IS NULL"),
+        _only("thanks_popup", "popup_at", "popup_at IS NOT NULL"),
         {"sqlite_autoincrement": True},  # a number is never reused
     )
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -119,7 +134,8 @@ class Thanks(Base):
     reason: Mapped[str | None]
     undo_state: Mapped[str | None]
     undo_nudge_at: Mapped[datetime | None]
-    practice: Mapped[bool] = mapped_column(server_default=text("0"))
+    practice: Mapped[bool] = mapped_column(server_default=false())
+    owner: Mapped[str] = mapped_column(server_default=text("''"))
 
 
 class Promise(Base):
@@ -160,13 +176,14 @@ class Letter(Base):
 
     It allows one letter per thanks besides those that surely never left (failed, cancelled). `leaves_at` is the moment
     it was confirmed to leave at; `send_after` moves with every deferral. `copy` says how the copy to oneself stands:
-    empty (none wanted), due, trying, left or failed.
+    empty (none wanted), due, trying, left or failed. `writer` is whose thanks it gives (`Thanks.owner`); `owner` is the
+    process that has it in hand.
     """
 
     __tablename__ = "letter"
     __table_args__ = (
-        Index("letter_one", "thanks_id", unique=True, sqlite_where=text("state NOT IN ('failed', 'cancelled')")),
-        Index("letter_live", "send_after", sqlite_where=text("settled_at IS NULL")),
+        _only("letter_one", "thanks_id", "state NOT IN ('failed', 'cancelled')", unique=True),
+        _only("letter_live", "send_after", "settled_at IS NULL"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     thanks_id: Mapped[int] = mapped_column(ForeignKey("thanks.id"), index=True)
@@ -189,6 +206,7 @@ class Letter(Base):
     settled_at: Mapped[datetime | None]
     server_reply: Mapped[str]
     copy: Mapped[str] = mapped_column(server_default=text("''"))
+    writer: Mapped[str] = mapped_column(server_default=text("''"))
 
 
 class Attempt(Base):
@@ -209,16 +227,13 @@ class Nudge(Base):
     """One reminder to the owner: due, attempted, shown (by the channel's own receipt), answered.
 
     `popup_id` and `server` name the popup on the desktop; `closed_at` and `withdrawn_at` say that it is gone, closed
-    by the owner or lost with its server. `thanks_id` is null for one that is about no thanks: the weekly question.
+    by the owner or lost with its server. `seat` is the installation on whose desktop it is, where several daemons share
+    the ledger (`Store.seat`). `thanks_id` is null for one that is about no thanks: the weekly question.
     """
 
     __tablename__ = "nudge"
     __table_args__ = (
-        Index(
-            "nudge_standing",
-            "popup_id",
-            sqlite_where=text("popup_id IS NOT NULL AND closed_at IS NULL AND withdrawn_at IS NULL"),
-        ),
+        _only("nudge_standing", "popup_id", "popup_id IS NOT NULL AND closed_at IS NULL AND withdrawn_at IS NULL"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     thanks_id: Mapped[int | None] = mapped_column(ForeignKey("thanks.id", ondelete="CASCADE"), index=True)
@@ -227,13 +242,14 @@ class Nudge(Base):
     due_at: Mapped[datetime]
     attempted_at: Mapped[datetime]
     shown_at: Mapped[datetime | None] = mapped_column(index=True)
-    popup_id: Mapped[int | None]
+    popup_id: Mapped[int | None] = mapped_column(_BIG)
     server: Mapped[str | None]
     closed_at: Mapped[datetime | None]
     withdrawn_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
     answer: Mapped[str | None]
     error: Mapped[str | None]
+    seat: Mapped[str] = mapped_column(server_default=text("''"))
 
 
 class Event(Base):
@@ -270,9 +286,8 @@ class Ledger(Base):
     `uid` is the same in all its copies. `machine`, `host` and `install` are the stamp of the machine and installation
     that used it last, at `used_at`; null until the first use.
     `serial` is the newest claim's ticket, which counts on and ends in chance: the installation keeps the newest it saw
-    outside the store, so an older copy of this ledger is known for one. `paused_at` and
-    `paused_until` hold a pause; `asked_at` is when the weekly question was last asked. `salt` (hex) is that of the
-    hashes by which forgotten people are known again.
+    outside the store, so an older copy of this ledger is known for one. `salt` (hex) is that of the hashes by which
+    forgotten people are known again.
     """
 
     __tablename__ = "ledger"
@@ -282,8 +297,15 @@ class Ledger(Base):
     host: Mapped[str | None]
     install: Mapped[str | None]
     used_at: Mapped[datetime | None]
-    serial: Mapped[int]
+    serial: Mapped[int] = mapped_column(_BIG)
+    salt: Mapped[str]
+
+
+class Member(Base):
+    """What holds for all thanks of one owner (`Thanks.owner`): a pause, and when the weekly question was last asked."""
+
+    __tablename__ = "member"
+    owner: Mapped[str] = mapped_column(primary_key=True)
     paused_at: Mapped[datetime | None]
     paused_until: Mapped[datetime | None]
     asked_at: Mapped[datetime | None]
-    salt: Mapped[str]

@@ -6,7 +6,7 @@ finds nothing to change. Nothing here touches the network.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -72,8 +73,13 @@ class Result(NamedTuple):
     reason: str
 
 
-def confirm(connection: Connection, now: datetime, draft: AnyRow, sender: str, send_after: datetime) -> int:
-    """Put the prepared bytes of a draft into the outbox: state queued. The unique index refuses a second one."""
+def confirm(
+    connection: Connection, now: datetime, draft: AnyRow, sender: str, send_after: datetime, writer: str = ""
+) -> int:
+    """Put the prepared bytes of a draft into the outbox: state queued. The unique index refuses a second one.
+
+    `writer` is the owner of its thanks.
+    """
     values: dict[str, Any] = {
         "thanks_id": draft.thanks_id,
         "sender": sender,
@@ -91,6 +97,7 @@ def confirm(connection: Connection, now: datetime, draft: AnyRow, sender: str, s
         "send_after": send_after,
         "leaves_at": send_after,
         "server_reply": "",
+        "writer": writer,
     }
     number = add_row(connection, Letter, **values)
     ledger.confirm(connection, now, draft.thanks_id)
@@ -101,15 +108,21 @@ def confirm(connection: Connection, now: datetime, draft: AnyRow, sender: str, s
 
 
 def claim(
-    connection: Connection, now: datetime, owner: str, only: Sequence[int] | None = None, *, most: int = 1
+    connection: Connection,
+    now: datetime,
+    owner: str,
+    only: Sequence[int] | None = None,
+    *,
+    most: int = 1,
+    writers: Collection[str] | None = None,
 ) -> list[Claim]:
     """Take the next letters that may leave, `most` at most, in one conditional UPDATE; in the order they may leave.
 
     Each is in state sending, phase pre, a new attempt of its own. While a login was refused nothing is claimed: trying
     on would lock the account. Nor is a stale letter, ever: that is of the same UPDATE, so that no order of programs can
-    let one go. `only` limits it to those letters.
+    let one go. `only` limits it to those letters, `writers` to those of these owners.
     """
-    ready = and_(is_waiting(), Letter.send_after <= now, ~is_stale(now - STALE_AFTER), ~is_paused())
+    ready = and_(is_waiting(), is_by(writers), Letter.send_after <= now, ~is_stale(now - STALE_AFTER), ~is_paused())
     if only is not None:
         ready = and_(ready, Letter.id.in_(only))
     first = select(Letter.id).where(ready).order_by(Letter.send_after, Letter.id).limit(most)
@@ -189,10 +202,18 @@ def is_stale(limit: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return Letter.leaves_at <= limit
 
 
+def is_by(writers: Collection[str] | None) -> ColumnElement[bool]:
+    """Say of a letter that it is one of these owners'; of anybody's for None."""
+    return true() if writers is None else Letter.writer.in_(sorted(writers))
+
+
 def is_paused() -> ColumnElement[bool]:
-    """Say that a login was refused, and a letter waits for a better one: whoever waits, waits with it."""
+    """Say of a letter that its writer's login was refused, and one waits for a better: whoever waits, waits with it."""
     refused = aliased(Letter)
-    return select(refused.id).where(refused.settled_at.is_(None), refused.reason == states.CREDENTIALS).exists()
+    # Not correlated: asked once for all, however many wait.
+    return Letter.writer.in_(
+        select(refused.writer).where(refused.settled_at.is_(None), refused.reason == states.CREDENTIALS)
+    )
 
 
 def mark_dot(connection: Connection, now: datetime, held: Claim) -> bool:
@@ -283,11 +304,11 @@ def _follow(connection: Connection, now: datetime, held: Claim, state: str, resu
         if result.reason == states.ADDRESS:
             ledger.mark_address(connection, now, held.to, result.reply)
     else:
-        ledger.set_popup(connection, thanks, _popup_about(connection, now, state, result.reason))
+        ledger.set_popup(connection, thanks, _popup_about(connection, now, held.letter, state, result.reason))
     journal.record(connection, now, thanks, state, reply=result.reply, reason=result.reason or None)
 
 
-def _popup_about(connection: Connection, now: datetime, state: str, reason: str) -> datetime | None:
+def _popup_about(connection: Connection, now: datetime, letter: int, state: str, reason: str) -> datetime | None:
     """Give when the popup about a letter that did not leave may show; null where no person is needed.
 
     A password is told of once, for all letters that want it: not for each of them, and not at each try anew.
@@ -297,7 +318,8 @@ def _popup_about(connection: Connection, now: datetime, state: str, reason: str)
     if reason not in (states.CREDENTIALS, states.PASSWORD):
         return None
     told = select(func.min(Thanks.popup_at)).join(Letter, Letter.thanks_id == Thanks.id)
-    found = connection.scalar(told.where(Letter.settled_at.is_(None), Letter.reason == reason))
+    mine = select(Letter.writer).where(Letter.id == letter).scalar_subquery()
+    found = connection.scalar(told.where(Letter.settled_at.is_(None), Letter.reason == reason, Letter.writer == mine))
     return found or now
 
 
@@ -339,23 +361,24 @@ def resolve(connection: Connection, now: datetime, held: AnyRow, how: str, popup
     return True
 
 
-def next_moment(connection: Connection) -> datetime | None:
+def next_moment(connection: Connection, writers: frozenset[str] | None = None) -> datetime | None:
     """Give when there is something to do next: a letter may leave or is stale by then, or a copy is tried once more.
 
-    Where a login was refused none may leave.
+    Where a login was refused none of its writer's may leave; `writers` limits it to those of these owners.
     """
-    waiting, copies = _moments()
-    leaves, oldest, paused = connection.execute(waiting).one()
+    waiting, copies = _moments(writers)
+    leaves, oldest = connection.execute(waiting).one()
     sent_at = connection.scalar(copies)
-    moments = [] if paused else [leaves, sent_at and sent_at + SECOND_COPY_AFTER]
-    return min((moment for moment in (*moments, oldest and oldest + STALE_AFTER) if moment), default=None)
+    moments = (leaves, sent_at and sent_at + SECOND_COPY_AFTER, oldest and oldest + STALE_AFTER)
+    return min((moment for moment in moments if moment), default=None)
 
 
 @cache
-def _moments() -> tuple[AnySelect, AnySelect]:
+def _moments(writers: frozenset[str] | None) -> tuple[AnySelect, AnySelect]:
     # Every pass of an idle daemon asks this: building the statements costs more than asking.
-    waiting = select(func.min(Letter.send_after), func.min(Letter.leaves_at), is_paused()).where(is_waiting())
-    return waiting, select(func.min(Letter.sent_at)).where(copy_is_due())
+    leaves = func.min(case((~is_paused(), Letter.send_after)))
+    waiting = select(leaves, func.min(Letter.leaves_at)).where(is_waiting(), is_by(writers))
+    return waiting, select(func.min(Letter.sent_at)).where(copy_is_due(), is_by(writers), ~is_paused())
 
 
 def copy_is_due() -> ColumnElement[bool]:

@@ -10,6 +10,8 @@ from pathlib import Path
 from thanksd.errors import ConfigError, PermissionDeniedError
 
 _PACKAGE = Path(__file__).resolve().parent
+# How a shared store's name may begin; the first is the one that SQLAlchemy is given.
+_SERVERS = ("postgresql+psycopg://", "postgresql://", "postgres://")
 
 
 def data_folder(name: str) -> Path:
@@ -38,20 +40,47 @@ def store_url(text: str) -> str:
 
     Raises ConfigError where it names no store of a kind we know.
     """
+    if is_server(text):
+        return _server_url(text)
     if "?" in text:
-        # In a URL it begins options, which a store has none of; SQLAlchemy would look for another file.
+        # In a URL it begins options, which a file has none of; SQLAlchemy would look for another one.
         raise ConfigError(f"The store's name can't hold a question mark: {text}.", "Name another file.")
     if "://" not in text:
         return f"sqlite:///{Path(text).expanduser().resolve()}"
     if not text.startswith("sqlite:///"):
         kind = text.partition("://")[0]
-        raise ConfigError(f"There is no such kind of store: {kind}.", "Give a path, or sqlite:////full/path.")
+        raise ConfigError(
+            f"There is no such kind of store: {kind}.",
+            "Give a path, or postgresql+psycopg://user@host/name for one that a team shares.",
+        )
     return f"sqlite:///{Path(text.removeprefix('sqlite:///')).resolve()}"
+
+
+def is_server(text: str) -> bool:
+    """Say whether a store's name is that of one which a PostgreSQL server keeps."""
+    return text.startswith(_SERVERS)
+
+
+def _server_url(text: str) -> str:
+    """Give a server's URL with the driver that is ours. A password in it would be seen in `ps` and in unit files."""
+    rest = text.partition("://")[2]
+    if ":" in rest.partition("/")[0].rpartition("@")[0] or "password=" in rest.partition("?")[2]:
+        raise ConfigError("A password has no place in the store's name.", "Keep it in ~/.pgpass (mode 0600).")
+    return f"{_SERVERS[0]}{rest}"
+
+
+def store_lock(url: str) -> Path:
+    """Give the place of the lock that keeps one daemon on this machine for a store that a server keeps."""
+    return private_folder(state_folder() / "locks") / f"{_digest(url)}.lock"
 
 
 def socket_file(url: str) -> Path:
     """Give the daemon's socket: one per store, named by a hash of the store's URL, in the runtime folder."""
-    return runtime_folder() / (hashlib.blake2b(url.encode(), digest_size=8).hexdigest() + ".sock")
+    return runtime_folder() / f"{_digest(url)}.sock"
+
+
+def _digest(url: str) -> str:
+    return hashlib.blake2b(url.encode(), digest_size=8).hexdigest()
 
 
 def state_folder() -> Path:

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
 
 from thanksd import states
 from thanksd.addresses import fold
 from thanksd.errors import NotFoundError, UsageError
-from thanksd.models import BadAddress, Ledger, Letter, Meeting, Person, Promise, Thanks
+from thanksd.models import BadAddress, Letter, Meeting, Member, Person, Promise, Thanks
 from thanksd.moments import to_iso
 from thanksd.rows import AnyRow, AnySelect
 from thanksd.timing import Pause
@@ -26,6 +26,7 @@ _COLUMNS = (
     Thanks.details,
     Thanks.nudge_at,
     Thanks.due_by,
+    Thanks.owner,
     Person.id.label("person_id"),
     Person.name,
     Person.email,
@@ -56,6 +57,11 @@ _LETTER_COLUMNS = (
 )
 
 is_open: ColumnElement[bool] = Thanks.closed_at.is_(None)
+
+
+def is_of(owner: str) -> ColumnElement[bool]:
+    """Say of a thanks that it is owed by `owner`; in a ledger of one's own (empty) all are."""
+    return Thanks.owner == owner if owner else true()
 
 
 def _thanks() -> AnySelect:
@@ -110,6 +116,8 @@ def _plain_thanks(row: AnyRow, promises: list[Any], letter: dict[str, Any] | Non
         "nudge_at": to_iso(row.nudge_at),
         "due_by": to_iso(row.due_by),
         "letter": letter,
+        # In a shared ledger alone: who has one of their own needs no name for themselves.
+        **({"owner": row.owner} if row.owner else {}),
     }
 
 
@@ -155,41 +163,49 @@ def _maybe_iso(moment: datetime | None) -> str | None:
     return None if moment is None else to_iso(moment)
 
 
-def find_ref(connection: Connection, ref: str, *, closed_too: bool = False) -> int:
+def find_ref(
+    connection: Connection, ref: str, owner: str, *, closed_too: bool = False, of_others_too: bool = False
+) -> int:
     """Give the number of the thanks that REF names: a number, or the start of a word of a name or an address.
 
-    A name is looked for among the open ones; with `closed_too` then the one closed last.
-    Raises NotFoundError, or UsageError listing the candidates.
+    A name is looked for among the `owner`'s open ones; with `closed_too` then the one closed last. A number may name
+    one of somebody else's where `of_others_too`. Raises NotFoundError, or UsageError listing the candidates.
     """
     if ref.isascii() and ref.isdigit():
-        return _by_number(connection, int(ref))
+        return _by_number(connection, int(ref), "" if of_others_too else owner)
     # What no store can hold (lone surrogates) matches nobody.
     words = fold(ref).encode(errors="replace").decode().split()
-    candidates = _open_matches(connection, words) if words else []
+    candidates = _open_matches(connection, words, owner) if words else []
     if len(candidates) == 1:
         return int(candidates[0].id)
     if candidates:
         raise UsageError(f'{_count(len(candidates))} match "{ref}": {_list(candidates)}.', "Say the number.")
-    found = _closed_match(connection, words) if closed_too and words else None
+    found = _closed_match(connection, words, owner) if closed_too and words else None
     if found is None:
         raise NotFoundError(f'No open thanks matches "{ref}".', "See them: thanksd owed")
     return found
 
 
-def _by_number(connection: Connection, number: int) -> int:
-    # SQLite's integers have 64 bits; a longer one can't be bound, and names no thanks either.
+def _by_number(connection: Connection, number: int, owner: str) -> int:
+    # A store's numbers have 31 bits at the least; a longer one can't be bound everywhere, and names no thanks either.
     somebodys = and_(Thanks.id == number, Thanks.person_id.is_not(None))
-    if number < 2**63 and connection.scalar(select(Thanks.id).where(somebodys)) is not None:
+    found = connection.scalar(select(Thanks.owner).where(somebodys)) if number < 2**31 else None
+    if found is not None and owner not in ("", found):
+        raise UsageError(
+            f"Thanks {number} is owed by {found}. Nothing was changed.",
+            f"Take it over: thanksd edit {number} --owner me",
+        )
+    if found is not None:
         return number
     raise NotFoundError(f"There is no thanks {number}.", "See them: thanksd owed --all")
 
 
-def _open_matches(connection: Connection, words: list[str]) -> list[AnyRow]:
+def _open_matches(connection: Connection, words: list[str], owner: str) -> list[AnyRow]:
     query = (
         select(Thanks.id, Person.name, Person.name_key, Person.email_key, Meeting.kind)
         .join_from(Thanks, Person, Thanks.person_id == Person.id)
         .join(Meeting, Thanks.meeting_id == Meeting.id)
-        .where(is_open)
+        .where(is_open, is_of(owner))
         .order_by(Thanks.id)
     )
     return [row for row in connection.execute(query) if _matches(words, f"{row.name_key} {row.email_key or ''}")]
@@ -200,7 +216,7 @@ def _matches(words: list[str], text: str) -> bool:
     return all(any(start.startswith(word) for start in starts) for word in words)
 
 
-def _closed_match(connection: Connection, words: list[str]) -> int | None:
+def _closed_match(connection: Connection, words: list[str], owner: str) -> int | None:
     wanted = and_(
         *(
             or_(
@@ -209,7 +225,8 @@ def _closed_match(connection: Connection, words: list[str]) -> int | None:
             for word in words
         )
     )
-    query = select(Thanks.id).join(Person, Thanks.person_id == Person.id).where(wanted, Thanks.closed_at.is_not(None))
+    closed = and_(is_of(owner), Thanks.closed_at.is_not(None))
+    query = select(Thanks.id).join(Person, Thanks.person_id == Person.id).where(wanted, closed)
     found = connection.scalar(query.order_by(Thanks.closed_at.desc()).limit(1))
     return None if found is None else int(found)
 
@@ -251,24 +268,27 @@ def is_bad_address(connection: Connection, email: str | None) -> bool:
     return connection.scalar(query) is not None
 
 
-def same_meeting(connection: Connection, person: int, kind: str, day: str) -> int | None:
-    """Give the thanks already owed to this person for a meeting of this kind on this local day."""
+def same_meeting(connection: Connection, owner: str, person: int, kind: str, day: str) -> int | None:
+    """Give the thanks that `owner` owes this person already for a meeting of this kind on this local day."""
     query = (
         select(Thanks.id)
         .join(Meeting, Thanks.meeting_id == Meeting.id)
-        .where(Thanks.person_id == person, Meeting.kind == kind, Meeting.day == day)
+        .where(Thanks.person_id == person, Meeting.kind == kind, Meeting.day == day, is_of(owner))
     )
     return connection.scalar(query.limit(1))
 
 
-def last_kind(connection: Connection) -> str | None:
-    """Give the kind of the meeting added last."""
-    is_practice = select(Thanks.id).where(Thanks.meeting_id == Meeting.id, Thanks.practice).exists()
-    return connection.scalar(select(Meeting.kind).where(~is_practice).order_by(Meeting.id.desc()).limit(1))
+def last_kind(connection: Connection, owner: str) -> str | None:
+    """Give the kind of the meeting that `owner` added last."""
+    theirs = select(Thanks.id).where(Thanks.meeting_id == Meeting.id)
+    which = ~theirs.where(Thanks.practice).exists()
+    if owner:
+        which = and_(which, theirs.where(is_of(owner)).exists())
+    return connection.scalar(select(Meeting.kind).where(which).order_by(Meeting.id.desc()).limit(1))
 
 
-def counts_since(connection: Connection, moment: datetime) -> tuple[int, int, int]:
-    """Give how many were met since `moment`, how many of those were thanked, and how many of them in time.
+def counts_since(connection: Connection, owner: str, moment: datetime) -> tuple[int, int, int]:
+    """Give how many `owner` met since `moment`, how many of those were thanked, and how many of them in time.
 
     A confirmed letter counts: its owner has done what is theirs to do. Not so one that was opened in their own mail
     program, until they say that they sent it. A practice letter never does.
@@ -283,14 +303,14 @@ def counts_since(connection: Connection, moment: datetime) -> tuple[int, int, in
             func.count().filter(and_(thanked, func.coalesce(Thanks.closed_at, Thanks.changed_at) <= Thanks.due_by)),
         )
         .select_from(Thanks)
-        .where(Thanks.changed_at >= moment, Thanks.created_at >= moment, Thanks.practice.is_(False))
+        .where(Thanks.changed_at >= moment, Thanks.created_at >= moment, Thanks.practice.is_(False), is_of(owner))
     )
     met, done, in_time = connection.execute(query).one()
     return met, done, in_time
 
 
 class Standing(NamedTuple):
-    """What holds for all of the ledger: the pause that runs or ran last, and when the weekly question was asked last.
+    """What holds for all thanks of one owner: the pause that runs or ran last, and when the weekly question was asked.
 
     `asked_at` is null where it is not wanted.
     """
@@ -303,13 +323,16 @@ class Standing(NamedTuple):
         return self.pause.end if self.pause is not None and self.pause.end > now else None
 
 
-def standing(connection: Connection) -> Standing:
-    """Read what holds for all of the ledger."""
-    row = connection.execute(select(Ledger.paused_at, Ledger.paused_until, Ledger.asked_at)).one()
+def standing(connection: Connection, owner: str) -> Standing:
+    """Read what holds for all thanks of `owner`."""
+    query = select(Member.paused_at, Member.paused_until, Member.asked_at).where(Member.owner == owner)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return Standing(None, None)
     has_paused = row.paused_at is not None and row.paused_until is not None
     return Standing(Pause(row.paused_at, row.paused_until) if has_paused else None, row.asked_at)
 
 
-def paused_until(connection: Connection, now: datetime) -> datetime | None:
-    """Give the end of the pause that runs now, or None."""
-    return standing(connection).paused_until(now)
+def paused_until(connection: Connection, owner: str, now: datetime) -> datetime | None:
+    """Give the end of the pause that runs now for `owner`, or None."""
+    return standing(connection, owner).paused_until(now)

@@ -6,7 +6,7 @@ idle pass asks before any of them is begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -16,7 +16,7 @@ from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, states
 from thanksd.models import Letter, Thanks, UtcDateTime
-from thanksd.outbox import STALE_AFTER, end_attempt, is_paused, is_stale, is_waiting
+from thanksd.outbox import STALE_AFTER, end_attempt, is_by, is_paused, is_stale, is_waiting
 from thanksd.rows import AnyRow, AnySelect
 
 
@@ -81,17 +81,21 @@ def join_the_waiting(connection: Connection, now: datetime) -> int:
     for all. Should that letter be taken back, the login is no better for it. Gives how many.
     """
     refused = (
-        select(Letter.server_reply, Thanks.popup_at)
+        select(Letter.writer, Letter.server_reply, Thanks.popup_at)
         .join(Thanks, Letter.thanks_id == Thanks.id)
         .where(Letter.settled_at.is_(None), Letter.reason == states.CREDENTIALS)
     )
-    first = connection.execute(refused.order_by(Letter.id).limit(1)).one_or_none()
-    if first is None:
-        return 0
+    rows = connection.execute(refused.order_by(Letter.id)).all()
+    # The first of each writer: whoever comes earlier in the list has the last word.
+    firsts = {row.writer: row for row in reversed(rows)}
+    return sum(_join_first(connection, now, first) for first in firsts.values())
+
+
+def _join_first(connection: Connection, now: datetime, first: AnyRow) -> int:
     reply = first.server_reply
     values = {"state": states.DEFERRED, "reason": states.CREDENTIALS, "server_reply": reply}
-    query = update(Letter).where(_came_up_behind(now)).values(**values).returning(Letter.thanks_id)
-    joined = list(connection.scalars(query))
+    behind = update(Letter).where(_came_up_behind(now), Letter.writer == first.writer)
+    joined = list(connection.scalars(behind.values(**values).returning(Letter.thanks_id)))
     for thanks in joined:
         ledger.set_popup(connection, thanks, first.popup_at)
         journal.record(connection, now, thanks, states.DEFERRED, reply=reply, reason=states.CREDENTIALS)
@@ -102,11 +106,11 @@ def _came_up_behind(now: datetime | BindParameter[datetime]) -> ColumnElement[bo
     return and_(is_waiting(), Letter.send_after <= now, Letter.reason != states.CREDENTIALS, is_paused())
 
 
-def release(connection: Connection, now: datetime) -> int:
-    """Let letters go on that waited for a login: a new password was tried and works. Gives how many."""
+def release(connection: Connection, now: datetime, writers: Collection[str] | None = None) -> int:
+    """Let letters of these owners go on that waited for a login: a new password was tried and works. Gives how many."""
     query = (
         update(Letter)
-        .where(Letter.settled_at.is_(None), Letter.state == states.DEFERRED)
+        .where(Letter.settled_at.is_(None), Letter.state == states.DEFERRED, is_by(writers))
         .where(Letter.reason.in_((states.CREDENTIALS, states.PASSWORD)))
         .values(reason="", send_after=now)
         .returning(Letter.thanks_id)

@@ -55,11 +55,12 @@ def _machine() -> str:
         except (OSError, UnicodeDecodeError):
             continue
         if _ID.fullmatch(found):
-            return _hashed(found)
-    return _hashed(os.uname().nodename)
+            return hashed(found)
+    return hashed(os.uname().nodename)
 
 
-def _hashed(text: str) -> str:
+def hashed(text: str) -> str:
+    """Give what stands for a name that is not to be told: 32 hex digits."""
     return blake2b(os.fsencode(text), key=b"thanksd", digest_size=16).hexdigest()
 
 
@@ -126,6 +127,11 @@ def next_ticket(ticket: int) -> int:
     """
     chance = int.from_bytes(os.urandom(4), "big") >> (32 - _CHANCE_BITS)
     return ((ticket >> _CHANCE_BITS) + 1) % (1 << 32) << _CHANCE_BITS | chance
+
+
+def count_of(ticket: int) -> int:
+    """Give the part of a ticket that counts on."""
+    return ticket >> _CHANCE_BITS
 
 
 def _read(path: Path) -> str:

@@ -7,6 +7,11 @@ revision = "0001"
 down_revision = None
 
 
+def _only(condition: str) -> dict[str, sa.TextClause]:
+    """Give what makes an index one of the rows that meet a condition, in either kind of store."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
+
+
 def upgrade() -> None:
     op.create_table(
         "event",
@@ -91,8 +96,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_thanks_changed_at", "thanks", ["changed_at"], unique=False)
     op.create_index("ix_thanks_meeting_id", "thanks", ["meeting_id"], unique=False)
-    op.create_index("thanks_open", "thanks", ["nudge_at"], unique=False, sqlite_where=sa.text("closed_at IS NULL"))
-    op.create_index("thanks_popup", "thanks", ["popup_at"], unique=False, sqlite_where=sa.text("popup_at IS NOT NULL"))
+    op.create_index("thanks_open", "thanks", ["nudge_at"], unique=False, **_only("closed_at IS NULL"))
+    op.create_index("thanks_popup", "thanks", ["popup_at"], unique=False, **_only("popup_at IS NOT NULL"))
 
     op.create_table(
         "draft",
@@ -140,10 +145,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id"),
     )
     op.create_index("ix_letter_thanks_id", "letter", ["thanks_id"], unique=False)
-    op.create_index("letter_live", "letter", ["send_after"], unique=False, sqlite_where=sa.text("settled_at IS NULL"))
-    op.create_index(
-        "letter_one", "letter", ["thanks_id"], unique=True, sqlite_where=sa.text("state NOT IN ('failed', 'cancelled')")
-    )
+    op.create_index("letter_live", "letter", ["send_after"], unique=False, **_only("settled_at IS NULL"))
+    op.create_index("letter_one", "letter", ["thanks_id"], unique=True, **_only("state NOT IN ('failed', 'cancelled')"))
 
     op.create_table(
         "nudge",
@@ -154,7 +157,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(), nullable=False),
         sa.Column("attempted_at", sa.DateTime(), nullable=False),
         sa.Column("shown_at", sa.DateTime(), nullable=True),
-        sa.Column("popup_id", sa.Integer(), nullable=True),
+        sa.Column("popup_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("server", sa.String(), nullable=True),
         sa.Column("closed_at", sa.DateTime(), nullable=True),
         sa.Column("withdrawn_at", sa.DateTime(), nullable=True),
@@ -171,7 +174,7 @@ def upgrade() -> None:
         "nudge",
         ["popup_id"],
         unique=False,
-        sqlite_where=sa.text("popup_id IS NOT NULL AND closed_at IS NULL AND withdrawn_at IS NULL"),
+        **_only("popup_id IS NOT NULL AND closed_at IS NULL AND withdrawn_at IS NULL"),
     )
 
     op.create_table(

@@ -1,5 +1,7 @@
 """what the first month needs: a stamp of the machine, pauses, bad addresses, practice, copies to oneself."""
 
+import uuid
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -23,18 +25,19 @@ def upgrade() -> None:
         sa.Column("host", sa.String(), nullable=True),
         sa.Column("install", sa.String(), nullable=True),
         sa.Column("used_at", sa.DateTime(), nullable=True),
-        sa.Column("serial", sa.Integer(), nullable=False),
+        sa.Column("serial", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("paused_at", sa.DateTime(), nullable=True),
         sa.Column("paused_until", sa.DateTime(), nullable=True),
         sa.Column("asked_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     # Copies of one ledger get one name, also where each is brought up to date by itself.
-    op.execute(
-        "INSERT INTO ledger (id, uid, serial) VALUES "
-        "(1, coalesce((SELECT uid FROM thanks ORDER BY id LIMIT 1), lower(hex(randomblob(16)))), 0)"
+    insert = sa.text(
+        "INSERT INTO ledger (id, uid, serial) "
+        "VALUES (1, coalesce((SELECT uid FROM thanks ORDER BY id LIMIT 1), :new), 0)"
     )
-    op.add_column("thanks", sa.Column("practice", sa.Boolean(), server_default=sa.text("0"), nullable=False))
+    op.execute(insert.bindparams(new=uuid.uuid4().hex))
+    op.add_column("thanks", sa.Column("practice", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("letter", sa.Column("copy", sa.String(), server_default=sa.text("''"), nullable=False))
     op.add_column("letter", sa.Column("leaves_at", sa.DateTime(), nullable=True))
     op.execute("UPDATE letter SET leaves_at = send_after")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from thanksd import database, paths, stamp, states
 from thanksd.checks import Finding, NotLookedAtError, Place, look_at, mend, ok
+from thanksd.store import known_revisions
 
 # Seconds that a table is checked for: while it is read nobody can write, and the daemon gives up after five.
 _TABLE_SECONDS = 2.0
@@ -74,7 +75,7 @@ def _from_copy(file: Path) -> str:
 
 
 def _version(connection: sqlite3.Connection, file: Path) -> Finding | None:
-    known = database.known_revisions()
+    known = known_revisions()
     rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     revision = str(rows[0][0]) if rows else "none"
     if revision not in known:

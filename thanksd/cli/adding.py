@@ -107,6 +107,9 @@ def _echo(context: click.Context, result: dict[str, Any]) -> None:
 @click.command(cls=Command)
 @click.argument("ref", nargs=-1, required=True, shell_complete=completing.ref)
 @click.option("--name", default="", help="Their name, spelled right.")
+@click.option(
+    "--owner", default="", metavar="ADDRESS", help="In a shared ledger: who owes it from now on; me takes it."
+)
 @_facts
 @click.pass_context
 def edit(context: click.Context, /, ref: tuple[str, ...], **facts: Any) -> None:  # noqa: ANN401  click's way

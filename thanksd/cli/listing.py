@@ -23,11 +23,12 @@ _STATES = ("owed", "due", "snoozed", "confirmed", "thanked", "waived")
 @click.command(cls=Command)
 @click.option("--all", "everything", is_flag=True, help="Closed ones too.")
 @click.option("--state", type=click.Choice(_STATES), default=None, help="Only those in this state.")
+@click.option("--team", is_flag=True, help="In a shared ledger: everybody's.")
 @click.pass_context
-def owed(context: click.Context, everything: bool = False, state: str | None = None) -> None:
+def owed(context: click.Context, everything: bool = False, state: str | None = None, team: bool = False) -> None:
     """List what is due and owed, soonest first."""
     client = state_of(context).client
-    result = client.call("owed", everything=everything, state=state or "")
+    result = client.call("owed", everything=everything, state=state or "", team=team)
     if wants_json(context, thanks=result["thanks"]):
         return
     from thanksd.cli import table  # noqa: PLC0415  people's table is not needed for JSON
@@ -37,7 +38,7 @@ def owed(context: click.Context, everything: bool = False, state: str | None = N
         return
     table.problems(result, daemon=bool(client.daemon))
     if result["thanks"]:
-        table.sections(result)
+        table.sections(result, team=team)
     else:
         _nobody(context)
     if not client.daemon:

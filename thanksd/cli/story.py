@@ -41,6 +41,7 @@ _WORDS = {
     "restored": "the ledger was put back from a copy",
     "imported": "came with an import",
     "set right": "put into a state that rules allow, by doctor --mend",
+    "passed on": "passed on to {to}",
     "learned": "thanked already, says {source}",
 }
 _TIMES = ("nudge_at", "until", "send_after")

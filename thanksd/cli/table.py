@@ -15,12 +15,12 @@ _ON_ITS_WAY = ("queued", "sending", "deferred")
 
 
 def plain(result: dict[str, Any]) -> None:
-    """Print one line of tabs for each thanks: number, state, name, address, kind, meeting, nudge, best by."""
+    """Print one line of tabs for each thanks: number, state, name, address, kind, meeting, nudge, best by, whose."""
     rows = []
     for one in result["thanks"]:
         person, meeting = one["person"], one["meeting"]
         fields = [str(one["id"]), one["state"], person["name"], person["email"] or "", meeting["kind"], meeting["at"]]
-        rows.append([*fields, one["nudge_at"], one["due_by"]])
+        rows.append([*fields, one["nudge_at"], one["due_by"], *([one["owner"]] if "owner" in one else [])])
     tabbed(rows)
 
 
@@ -40,10 +40,11 @@ def problems(result: dict[str, Any], *, daemon: bool) -> None:
         say(f"Paused until {say_dated(from_iso(result['paused_until']), from_iso(result['now']), result['zone'])}")
 
 
-def sections(result: dict[str, Any]) -> None:
-    """Print what is due, held, on its way, and later, with the next commands."""
+def sections(result: dict[str, Any], *, team: bool = False) -> None:
+    """Print what is due, held, on its way, and later, with the next commands; of a `team`, each with who owes it."""
     now, zone, practices = from_iso(result["now"]), result["zone"], set(result["practices"])
     found = [_practice(one) if one["id"] in practices else one for one in result["thanks"]]
+    found = [_owned(one) if team and "owner" in one else one for one in found]
     due = sorted((one for one in found if one["state"] == "due"), key=lambda one: str(one["due_by"]))
     later = [one for one in found if one["state"] in ("owed", "snoozed")]
     letters = [one for one in found if one["state"] == "confirmed"]
@@ -67,6 +68,11 @@ def sections(result: dict[str, Any]) -> None:
 def _practice(one: _Thanks) -> _Thanks:
     """Mark a practice letter: its column says so instead of a kind."""
     return {**one, "meeting": {**one["meeting"], "kind": "practice"}}
+
+
+def _owned(one: _Thanks) -> _Thanks:
+    """Say in the column of the name who owes it."""
+    return {**one, "person": {**one["person"], "name": f"{one['owner'].partition('@')[0]}: {one['person']['name']}"}}
 
 
 def _section(title: str, rows: list[_Thanks], now: datetime, status: Callable[[_Thanks], str]) -> None:

@@ -74,7 +74,9 @@ def add(
     ]
     with context.store.write() as connection:
         if not kind:
-            given = given._replace(kind=(queries.last_kind(connection) if last_kind else None) or "general")
+            given = given._replace(
+                kind=(queries.last_kind(connection, context.owner) if last_kind else None) or "general"
+            )
         numbers, notes = _store(connection, context, now, people, own, introducer, given, at, after, again=again)
         found = queries.thanks_by_id(connection, numbers, now)
     return {"thanks": found, "notes": notes, "zone": context.zone}
@@ -185,12 +187,20 @@ def _store(
     via = meet(connection, now, introducer) if introducer else None
     if not again:
         for person in met:
-            _refuse_same(connection, person.id, person.name, given.kind, day, "today" if day == today else f"on {day}")
+            _refuse_same(
+                connection,
+                context.owner,
+                person.id,
+                person.name,
+                given.kind,
+                day,
+                "today" if day == today else f"on {day}",
+            )
     nudge_at, due_by, popup_at, outright = first_moments(context, now, given.kind, at, after)
-    due_by = timing.due_in_pause(due_by, at, now, queries.paused_until(connection, now))
+    due_by = timing.due_in_pause(due_by, at, now, queries.paused_until(connection, context.owner, now))
     meeting = ledger.add_meeting(connection, Encounter(given.kind, at, tz, day, given.place, given.about))
     owing = Owing(nudge_at, due_by, popup_at, outright, [], given.promises, given.template or None,
-                  via.id if via else None)  # fmt: skip
+                  via.id if via else None, owner=context.owner)  # fmt: skip
     # Somebody named twice was met once; what was said first of them counts.
     own = {person.id: texts for person, texts in reversed(list(zip(met, details, strict=True)))}
     numbers = [
@@ -203,8 +213,10 @@ def _store(
     return numbers, notes
 
 
-def _refuse_same(connection: Connection, person: int, name: str, kind: str, day: str, day_words: str) -> None:
-    number = queries.same_meeting(connection, person, kind, day)
+def _refuse_same(
+    connection: Connection, owner: str, person: int, name: str, kind: str, day: str, day_words: str
+) -> None:
+    number = queries.same_meeting(connection, owner, person, kind, day)
     if number is not None:
         raise NotFoundError(
             f"You added this {kind} with {name} {day_words} ({number}). Nothing was stored.",

@@ -20,10 +20,10 @@ def answer(context: Context, popup_id: int, server: str, key: str) -> dict[str, 
     """
     now = context.now
     with context.store.write() as connection:
-        rows = occasions.on_popup(connection, popup_id, server)
+        rows = occasions.on_popup(connection, context.store.seat, popup_id, server)
         occasion = rows[0].occasion if rows else ""
         if occasion == occasions.ASK:
-            done = weekly.answer(connection, now, popup_id, server, key)
+            done = weekly.answer(connection, now, context.store.seat, popup_id, server, key)
             return {"thanks": [], "names": [], "occasion": occasion, "done": done}
         numbers = sorted({row.thanks_id for row in rows})
         names = occasions.names(connection, numbers)

@@ -80,7 +80,7 @@ def add_many(
     _read(context, now, common, {"line": 0, "name": "nobody"})
     read, unread = _read_all(context, now, common, lines)
     with context.store.write() as connection:
-        met, unmet, notes = _meet_all(connection, read, again=again)
+        met, unmet, notes = _meet_all(connection, context.owner, read, again=again)
         bad = sorted([*bad, *unread, *unmet], key=lambda one: int(one["line"]))
         numbers = [] if bad else _store(connection, context, now, met)
     found = _stored(context, now, numbers) if numbers else []
@@ -128,7 +128,7 @@ def _bad(number: int, error: UsageError) -> dict[str, Any]:
 
 
 def _meet_all(
-    connection: Connection, lines: Sequence[_Line], *, again: bool
+    connection: Connection, owner: str, lines: Sequence[_Line], *, again: bool
 ) -> tuple[list[tuple[_Line, _Person]], list[dict[str, Any]], list[str]]:
     """Find or make the person of each line; give them with their lines, the bad lines, and what should be said."""
     register = _Register(connection, lines)
@@ -147,7 +147,7 @@ def _meet_all(
             if line.who.email in left_alone:
                 notes.append(f"Line {line.number}: {left_alone_words(line.who.email)}")
     if not again:
-        _recall(connection, [person for _, person in met])
+        _recall(connection, owner, [person for _, person in met])
         bad += [one for line, person in met if (one := _same(line, person)) is not None]
     return met, bad, notes
 
@@ -189,13 +189,13 @@ class _Register:
         return person, note
 
 
-def _recall(connection: Connection, people: Iterable[_Person]) -> None:
+def _recall(connection: Connection, owner: str, people: Iterable[_Person]) -> None:
     """Note with each known person what is in the ledger of them already."""
     known = {person.id: person for person in people if person.id is not None}
     query = select(Thanks.id, Thanks.person_id, Meeting.kind, Meeting.day).join(
         Meeting, Thanks.meeting_id == Meeting.id
     )
-    for row in _rows_in(connection, query, Thanks.person_id, known):
+    for row in _rows_in(connection, query.where(queries.is_of(owner)), Thanks.person_id, known):
         known[row.person_id].meetings[row.kind, row.day] = f"as {row.id}"
 
 
@@ -221,13 +221,15 @@ def _rows_in(connection: Connection, query: Any, column: Any, values: Iterable[A
 
 def _store(connection: Connection, context: Context, now: datetime, met: Sequence[tuple[_Line, _Person]]) -> list[int]:
     """Write everything; give the numbers of the thanks, in the order of the lines."""
-    paused_until = queries.paused_until(connection, now)
+    paused_until = queries.paused_until(connection, context.owner, now)
     for line, _ in met:
         line.moments["due_by"] = timing.due_in_pause(line.moments["due_by"], line.at, now, paused_until)
     _store_people(connection, now, met)
     meetings = _insert(connection, Meeting, [_meeting(context, line) for line, _ in met])
     pairs = zip(met, meetings, strict=True)
-    numbers = _insert(connection, Thanks, [_owed(now, line, person, meeting) for (line, person), meeting in pairs])
+    numbers = _insert(
+        connection, Thanks, [_owed(now, context.owner, line, person, meeting) for (line, person), meeting in pairs]
+    )
     events = [_added(now, number, line) for number, (line, _) in zip(numbers, met, strict=True)]
     if events:
         connection.execute(insert(Event), events)
@@ -255,8 +257,8 @@ def _meeting(context: Context, line: _Line) -> dict[str, Any]:
     return ledger.Encounter(given.kind, line.at, context.zone, line.day, given.place, given.about)._asdict()
 
 
-def _owed(now: datetime, line: _Line, person: _Person, meeting: int) -> dict[str, Any]:
-    people = {"person_id": person.id, "meeting_id": meeting}
+def _owed(now: datetime, owner: str, line: _Line, person: _Person, meeting: int) -> dict[str, Any]:
+    people = {"person_id": person.id, "meeting_id": meeting, "owner": owner}
     values = {"uid": uuid.uuid4().hex, "state": states.OWED, "details": line.given.details}
     return {**people, **values, **line.moments, "created_at": now, "changed_at": now}
 

@@ -26,7 +26,7 @@ def bounced(context: Context, ref: str, email: str = "") -> dict[str, Any]:
     right = check_address(email) if email else ""
     recover(context)
     with context.store.write() as connection:
-        number = queries.find_ref(connection, ref, closed_too=True)
+        number = queries.find_ref(connection, ref, context.owner, closed_too=True)
         to = _take_note(connection, context, now, number)
         if right:
             _give_address(connection, number, to, right)

@@ -84,6 +84,7 @@ class _Worker:
         # SQLite lets writers wait by sleeping; threads that take turns lose no time by it.
         self._lock = lock
         self._owner = owner()
+        self._writers = context.writers
         self._size = 1
         self._owed: list[tuple[Claim, Result]] = []
         self.has_claimed = False
@@ -119,7 +120,9 @@ class _Worker:
         """
         with self._context.store.turn() as turn:
             with self._writing() as connection:
-                claims = outbox.claim(connection, self._context.clock(), self._owner, self._only, most=self._size)
+                claims = outbox.claim(
+                    connection, self._context.clock(), self._owner, self._only, most=self._size, writers=self._writers
+                )
                 if claims:
                     turn.take(connection)
             self.has_claimed = self.has_claimed or bool(claims)
@@ -134,7 +137,7 @@ class _Worker:
         """Carry one letter, and write down what came of it: with the next letter's dot where one follows at once."""
         result = self._deliver(held)
         is_sent = result.outcome == states.ACCEPTED
-        copy = is_sent and copying.is_wanted(self._context.config, held.to)
+        copy = is_sent and copying.is_wanted(self._context.config, held.sender, held.to)
         self._owed.append((held, result))
         if is_last or copy or not is_sent:
             self._settle(copy=copy)
@@ -191,5 +194,9 @@ class _Worker:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with self._lock, self._context.store.write() as connection:
+        with self._lock, self._context.store.write(beside_others=self._is_usual()) as connection:
             yield connection
+
+    def _is_usual(self) -> bool:
+        """Say whether what is written is of letters alone: what a person must be told of, other daemons hear."""
+        return all(result.outcome == states.ACCEPTED for _, result in self._owed)

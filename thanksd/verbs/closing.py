@@ -24,7 +24,7 @@ def snooze(context: Context, ref: str, delay: str = "") -> dict[str, Any]:
     """Move the moment: by DELAY, or 3 hours, or to 9:00 tomorrow where that falls into quiet hours."""
     now = context.now
     with context.store.write() as connection:
-        number = queries.find_ref(connection, ref)
+        number = queries.find_ref(connection, ref, context.owner)
         until = snooze_until(context, now, delay)
         ledger.snooze(connection, now, number, until)
         found = queries.thanks_by_id(connection, [number], now)
@@ -42,7 +42,7 @@ def waive(context: Context, ref: str, reason: str = "") -> dict[str, Any]:
     """Decide not to thank, with a reason."""
     now = context.now
     with context.store.write() as connection:
-        number = queries.find_ref(connection, ref, closed_too=ref.isdigit())
+        number = queries.find_ref(connection, ref, context.owner, closed_too=ref.isdigit())
         ledger.waive(connection, now, number, clean_text(reason, "--reason", REASON_LIMIT))
         return {"thanks": queries.thanks_by_id(connection, [number], now), "notes": [], "zone": context.zone}
 
@@ -51,7 +51,7 @@ def done(context: Context, ref: str, how: str = "") -> dict[str, Any]:
     """Note that they were thanked otherwise: in person, by phone, by card."""
     now = context.now
     with context.store.write() as connection:
-        number = queries.find_ref(connection, ref, closed_too=ref.isdigit())
+        number = queries.find_ref(connection, ref, context.owner, closed_too=ref.isdigit())
         ledger.done(connection, now, number, clean_text(how, "--how", REASON_LIMIT))
         return {"thanks": queries.thanks_by_id(connection, [number], now), "notes": [], "zone": context.zone}
 
@@ -61,19 +61,19 @@ def undo(context: Context, ref: str = "") -> dict[str, Any]:
 
     Gives {"thanks": [...], "notes": [what was taken back]}. Raises UsageError once a letter left.
     """
-    now = context.now
+    now, owner = context.now, context.owner
     recover(context)
     with context.store.write() as connection:
-        number = queries.find_ref(connection, ref, closed_too=True) if ref else _last_changed(connection)
+        number = queries.find_ref(connection, ref, owner, closed_too=True) if ref else _last_changed(connection, owner)
         words = _take_back(connection, context, now, number)
         return {"thanks": queries.thanks_by_id(connection, [number], now), "notes": [words], "zone": context.zone}
 
 
-def _last_changed(connection: Connection) -> int:
+def _last_changed(connection: Connection, owner: str) -> int:
     can = (
         (Thanks.undo_state.is_not(None)) | (Thanks.state.in_((states.CONFIRMED, states.THANKED))) | recovery.came_back()
     )
-    query = select(Thanks.id).where(can, ~forgotten.is_nobodys)
+    query = select(Thanks.id).where(can, ~forgotten.is_nobodys, queries.is_of(owner))
     number = connection.scalar(query.order_by(Thanks.changed_at.desc(), Thanks.id.desc()).limit(1))
     if number is None:
         raise NotFoundError("There is nothing to take back.", "See what happened: thanksd log")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
 from thanksd import journal, outbox, queries, states, transports
 from thanksd.errors import ConfigError, DataError, NotFoundError
@@ -93,14 +93,15 @@ def _confirm_one(
 ) -> None:
     number = letter["thanks"]
     stored = writing.stored_draft(connection, number)
-    query = select(Thanks.state, Person.email).join(Person, Thanks.person_id == Person.id).where(Thanks.id == number)
+    mine = and_(Thanks.id == number, queries.is_of(context.owner))
+    query = select(Thanks.state, Person.email).join(Person, Thanks.person_id == Person.id).where(mine)
     row = connection.execute(query).one_or_none()
     if row is None:
         raise _changed(number)
     same = stored is not None and stored.prepared_sha256 == letter["sha256"] and stored.prepared_to == row.email
     if not same or stored is None or row.state not in (states.OWED, states.SNOOZED):
         raise _changed(number)
-    outbox.confirm(connection, now, stored, context.config.me.email, at)
+    outbox.confirm(connection, now, stored, context.config.me.email, at, context.owner)
     # What a person confirmed is theirs: taken back or refused, it is the draft again, never rendered anew. The letter
     # after that is another one, with a Message-ID of its own.
     connection.execute(update(Draft).where(Draft.thanks_id == number).values(edited=True, **writing.NOT_PREPARED))

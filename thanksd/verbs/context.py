@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from thanksd.addresses import fold
 from thanksd.config import Config
-from thanksd.database import Store
+from thanksd.errors import ConfigError
+from thanksd.store import Store
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,27 @@ class Context:
     clock: Callable[[], datetime]
     secret: Callable[[], str] | None = None
     stopping: Callable[[], bool] = bool
+
+    @property
+    def owner(self) -> str:
+        """Whose thanks are meant: the user's address, folded, in a shared ledger; empty in one of their own.
+
+        Raises ConfigError where a shared ledger is used by somebody who did not say who they are.
+        """
+        if not self.store.is_shared:
+            return ""
+        if not self.config.me.email:
+            raise ConfigError(
+                "This ledger is shared, and your own address is not set. Nothing was done.",
+                "thanksd config set me.email you@example.com",
+            )
+        return fold(self.config.me.email)
+
+    @property
+    def writers(self) -> frozenset[str] | None:
+        """Whose letters may leave from here: the user's, and those of `send.also_for`; None for everybody's."""
+        also = {fold(one) for one in self.config.send.also_for}
+        return None if not self.store.is_shared or "*" in also else frozenset({self.owner, *also})
 
     @property
     def now(self) -> datetime:

@@ -17,13 +17,13 @@ from thanksd.transports import Carrier, Envelope
 from thanksd.verbs.context import Context
 
 
-def is_wanted(config: Config, recipient: str) -> bool:
-    """Say whether a letter to `recipient` owes its sender a copy.
+def is_wanted(config: Config, sender: str, recipient: str) -> bool:
+    """Say whether a letter from `sender` to `recipient` owes its sender a copy.
 
     By SMTP only: a folder is at hand anyway, and a mail program files its own. "auto" means a provider that is known
     not to file what it sends; a server on this machine is nobody's provider. A letter to oneself arrives by itself.
     """
-    if config.transport.kind != "smtp" or config.send.copy == "none" or fold(recipient) == fold(config.me.email):
+    if config.transport.kind != "smtp" or config.send.copy == "none" or fold(recipient) == fold(sender):
         return False
     return config.send.copy == "self" or not _files_sent_mail(config.transport.smtp.host)
 
@@ -64,10 +64,10 @@ def carry_late(context: Context, carrier: Carrier) -> None:
 def _carry_one(context: Context, carrier: Carrier, letter: int | None) -> bool:
     """Claim one copy, send it, and write down what came of it; False where none is due."""
     with context.store.read() as connection:
-        if not copies.is_due(connection, context.clock(), letter):
+        if not copies.is_due(connection, context.clock(), letter, context.writers):
             return False
     with context.store.write() as connection:
-        held = copies.claim(connection, context.clock(), letter)
+        held = copies.claim(connection, context.clock(), letter, context.writers)
     if held is None:
         return False
     result = _deliver(context, carrier, held)

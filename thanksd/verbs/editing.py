@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select, update
 
 from thanksd import journal, ledger, names, queries, states, timing
-from thanksd.addresses import check_address
+from thanksd.addresses import check_address, fold
 from thanksd.errors import UsageError
 from thanksd.models import Letter, Meeting, Person, Thanks
 from thanksd.rows import AnyRow
 from thanksd.verbs.adding import Given, first_moments, read_facts, read_when
+from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 from thanksd.verbs.who import and_beware, meet, parse_who
 
@@ -38,17 +39,19 @@ def edit(
     tz: str = "",
     seniority: str = "",
     template: str = "",
+    owner: str = "",
 ) -> dict[str, Any]:
     """Change the facts of an open thanks, its person and its meeting, in one transaction.
 
-    `others` adds people to the meeting. Gives {"thanks": [...], "notes": [...]}. Raises UsageError for a thanks that
-    is closed, or whose letter is confirmed: that letter is of the facts as they were shown.
+    `others` adds people to the meeting; `owner` is who owes it from now on in a shared ledger: an address, or "me".
+    Gives {"thanks": [...], "notes": [...]}. Raises UsageError for a thanks that is closed, or whose letter is
+    confirmed: that letter is of the facts as they were shown.
     """
     now = context.now
     given = read_facts(context, now, kind=kind, tz=tz, lang=lang, seniority=seniority, place=place, about=about,
                        details=details, promises=promises, template=template)  # fmt: skip
     with context.store.write() as connection:
-        number = queries.find_ref(connection, ref)
+        number = queries.find_ref(connection, ref, context.owner, of_others_too=bool(owner))
         row = ledger.get(connection, number)
         if email:
             _refuse_sent(row)
@@ -60,6 +63,8 @@ def edit(
         _change_meeting(connection, context, now, row, given, when, after)
         _change_thanks(connection, now, row, given, via)
         added = [one for other in others if (one := _join(connection, now, row, other)) is not None]
+        if owner:
+            _pass_on(connection, context, now, number, owner)
         journal.record(connection, now, number, "edited")
         found = queries.thanks_by_id(connection, [number, *added], now)
         beware = and_beware(connection, "", found[0]["person"]["email"]) if email else ""
@@ -86,6 +91,14 @@ def change_address(connection: Connection, person: int, email: str) -> None:
         )
     ledger.change_person(connection, person, email=email)
     ledger.clear_address(connection, email)
+
+
+def _pass_on(connection: Connection, context: Context, now: datetime, number: int, owner: str) -> None:
+    if not context.store.is_shared:
+        raise UsageError("This ledger is yours alone. Nothing was changed.", "See: thanksd help team")
+    to = context.owner if owner == "me" else fold(check_address(owner))
+    popup_at = next_popup(context, now, ledger.get(connection, number).nudge_at)
+    ledger.pass_on(connection, now, number, to, popup_at)
 
 
 def _refuse_sent(row: AnyRow) -> None:
@@ -119,7 +132,7 @@ def _change_meeting(
     connection.execute(update(Meeting).where(Meeting.id == row.meeting_id).values(**values))
     if words or given.kind or after:
         nudge_at, due_by, popup_at, outright = first_moments(context, now, kind, at, after)
-        due_by = timing.due_in_pause(due_by, at, now, queries.paused_until(connection, now))
+        due_by = timing.due_in_pause(due_by, at, now, queries.paused_until(connection, context.owner, now))
         ledger.change_thanks(
             connection,
             now,
@@ -158,5 +171,6 @@ def _join(connection: Connection, now: datetime, row: AnyRow, other: str) -> int
     both = (Thanks.person_id == person.id) & (Thanks.meeting_id == row.meeting_id)
     if connection.scalar(select(Thanks.id).where(both)) is not None:
         return None
-    owing = ledger.Owing(row.nudge_at, row.due_by, row.popup_at or row.nudge_at, row.outright, [], [], None, row.via_id)
+    owing = ledger.Owing(row.nudge_at, row.due_by, row.popup_at or row.nudge_at, row.outright, [], [], None, row.via_id,
+                         owner=row.owner)  # fmt: skip
     return ledger.owe(connection, now, person.id, row.meeting_id, owing)

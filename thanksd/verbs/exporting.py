@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
-from thanksd import forgotten, guard
+from thanksd import forgotten, guard, queries
 from thanksd.models import BadAddress, Base, Draft, Letter, Meeting, Person, Promise, Thanks
 from thanksd.verbs.context import Context
 
@@ -37,7 +37,7 @@ _BAD_ADDRESS = ("email_key", "at", "why")
 
 
 def export(context: Context) -> dict[str, Any]:
-    """Give all of the ledger.
+    """Give all of the ledger; of a shared one the thanks that the user owes, and all that is known of people.
 
     {"thanksd_export", "ledger", "made_at", "people", "meetings", "thanks", "bad_addresses", "forgotten"}. Each thanks
     has its promises, its draft and its letters, whose bytes are text, as they are all ASCII. Those of somebody who was
@@ -51,7 +51,7 @@ def export(context: Context) -> dict[str, Any]:
             "made_at": _plain(context.now),
             "people": _rows(connection, Person, _PERSON),
             "meetings": _rows(connection, Meeting, _MEETING),
-            "thanks": _thanks(connection),
+            "thanks": _thanks(connection, context.owner),
             "bad_addresses": _rows(connection, BadAddress, _BAD_ADDRESS),
             "forgotten": {
                 "salt": known.salt,
@@ -60,7 +60,7 @@ def export(context: Context) -> dict[str, Any]:
         }
 
 
-def _thanks(connection: Connection) -> list[dict[str, Any]]:
+def _thanks(connection: Connection, owner: str) -> list[dict[str, Any]]:
     promises, drafts, letters = (
         _by_thanks(_rows(connection, noun, names))
         for noun, names in ((Promise, _PROMISE), (Draft, _DRAFT), (Letter, _LETTER))
@@ -72,7 +72,7 @@ def _thanks(connection: Connection) -> list[dict[str, Any]]:
             "draft": next(iter(drafts[row["id"]]), None),
             "letters": letters[row["id"]],
         }
-        for row in _rows(connection, Thanks, _THANKS)
+        for row in _rows(connection, Thanks, _THANKS, queries.is_of(owner))
         if row["person_id"] is not None
     ]
 
@@ -84,8 +84,11 @@ def _by_thanks(rows: list[dict[str, Any]]) -> defaultdict[int, list[dict[str, An
     return found
 
 
-def _rows(connection: Connection, noun: type[Base], names: Sequence[str]) -> list[dict[str, Any]]:
+def _rows(
+    connection: Connection, noun: type[Base], names: Sequence[str], which: ColumnElement[bool] | None = None
+) -> list[dict[str, Any]]:
     query = select(*(getattr(noun, name) for name in names)).order_by(*noun.__table__.primary_key)
+    query = query if which is None else query.where(which)
     return [dict(zip(names, map(_plain, row), strict=True)) for row in connection.execute(query)]
 
 

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, String, and_, case, cast, delete, func, or_, select, update
 
 from thanksd import forgotten, journal, kept, ledger, outbox, states
-from thanksd.database import Store, bare, explained
 from thanksd.errors import ThanksdError, TryLaterError, UsageError
 from thanksd.models import Attempt, Draft, Event, Letter, Meeting, Nudge, Person, Promise, Thanks
 from thanksd.rows import AnyRow
+from thanksd.store import Store
 from thanksd.verbs.context import Context
 from thanksd.verbs.people import find, plain
 from thanksd.verbs.sending import recover
@@ -49,7 +48,7 @@ def forget_person(context: Context, who: str, *, take_back: bool = False, copies
         named_in = _named_in(connection, row.name)
         journal.record(connection, now, None, "forgotten")
     rewrite(context.store)
-    copies = kept.holding(kept.copies(context.store.file), words)
+    copies = kept.holding(kept.copies(context.store.file), words) if context.store.file else []
     removed = [copy for copy in copies if copies_too and copy.is_ours]
     for copy in removed:
         copy.path.unlink(missing_ok=True)
@@ -209,17 +208,10 @@ def rewrite(store: Store) -> None:
     in the page it came from. Raises TryLaterError where it can't be done now.
     """
     try:
-        _vacuum(store)
+        store.rewrite()
     except ThanksdError as error:
         raise TryLaterError(
             "They are forgotten, but words of theirs may still lie in unused parts of the ledger's file: "
             f"{error.message}",
             "Write it anew: thanksd people forget --rewrite",
         ) from error
-
-
-def _vacuum(store: Store) -> None:
-    with explained(), closing(bare(store.file)) as connection:
-        connection.execute("PRAGMA synchronous=EXTRA")
-        connection.execute("PRAGMA secure_delete=ON")
-        connection.execute("VACUUM")

@@ -52,7 +52,7 @@ def take_in(context: Context, parcel: dict[str, Any]) -> dict[str, Any]:
         here = _match(connection, now, found, known, new)
         new = [one for one in new if not _is_here(connection, here, one)]
         _refuse_known_letters(connection, new)
-        numbers = _add(connection, now, here, new)
+        numbers = _add(connection, context.owner, now, here, new)
         held = [number for number, one in zip(numbers, new, strict=True) if one.is_held]
         learned = learn(connection, now, told, "an import")
         _add_bad_addresses(connection, found)
@@ -184,9 +184,9 @@ def _refuse_known_letters(connection: Connection, new: Sequence[Parceled]) -> No
             raise DataError(f"The letter {found} is another thanks' here. Nothing was stored.", "Export it again.")
 
 
-def _add(connection: Connection, now: datetime, here: _Here, new: Sequence[Parceled]) -> list[int]:
-    """Store thanks with all that is below them, and give their numbers."""
-    numbers = _add_rows(connection, Thanks, [_row(now, here, one) for one in new])
+def _add(connection: Connection, owner: str, now: datetime, here: _Here, new: Sequence[Parceled]) -> list[int]:
+    """Store thanks with all that is below them as the `owner`'s, and give their numbers."""
+    numbers = _add_rows(connection, Thanks, [_row(now, here, one) | {"owner": owner} for one in new])
     below: tuple[tuple[type[Base], list[list[dict[str, Any]]]], ...] = (
         (Promise, [one.promises for one in new]),
         (Draft, [one.drafts for one in new]),
@@ -194,7 +194,9 @@ def _add(connection: Connection, now: datetime, here: _Here, new: Sequence[Parce
         (Event, [[{"at": now, "what": "imported", "data": {}}] for _ in new]),
     )
     for noun, lists in below:
-        rows = [{**row, "thanks_id": number} for number, mine in zip(numbers, lists, strict=True) for row in mine]
+        whose = {"writer": owner} if noun is Letter else {}
+        mine = zip(numbers, lists, strict=True)
+        rows = [{**row, **whose, "thanks_id": number} for number, own in mine for row in own]
         if rows:
             connection.execute(insert(noun), rows)
     return numbers

@@ -18,19 +18,19 @@ from sqlalchemy import func, select
 
 from thanksd import forgotten, guard, journal, mounts, paths, queries, states
 from thanksd.database import (
-    Store,
+    SqliteStore,
     bare,
     copy_into,
     explained,
-    known_revisions,
     lock_file,
-    open_store,
+    open_file,
     revision_of,
     sqlite_file,
 )
 from thanksd.errors import DataError, NotFoundError, PermissionDeniedError, ThanksdError, TryLaterError
 from thanksd.instance import InstanceLock
 from thanksd.models import Letter, Person, Thanks
+from thanksd.store import known_revisions
 from thanksd.verbs import forgetting
 from thanksd.verbs.moving import Thanked, alone, hold_all, learn
 
@@ -43,7 +43,7 @@ def backup(url: str, target: Path) -> dict[str, Any]:
     """
     if not sqlite_file(url).exists():
         raise NotFoundError(f"There is no ledger yet: {sqlite_file(url)}.", "Begin one: thanksd add")
-    store = open_store(url)
+    store = open_file(url)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     copy_into(store.file, part)
     try:
@@ -132,7 +132,7 @@ def _look_through(copy: Path) -> int:
 
 def _swap(place: Path, making: Path, now: datetime) -> dict[str, Any]:
     """Make the copy safe to use, and move it to its place; every other copy is an older one from then on."""
-    store = Store(paths.store_url(str(making)))
+    store = SqliteStore(paths.store_url(str(making)))
     with store.turn() as turn:
         told, gone = _thanked(place), _gone(place)
         with store.write(not_ours_too=True) as connection:
@@ -161,7 +161,7 @@ def _thanked(place: Path) -> Mapping[str, Thanked]:
     try:
         if revision_of(place, known_revisions()) is None:
             return {}
-        store = Store(paths.store_url(str(place)))
+        store = SqliteStore(paths.store_url(str(place)))
         with store.read() as connection:
             how = func.coalesce(Thanks.how, "otherwise")
             thanked = connection.execute(select(Thanks.uid, how).where(Thanks.state == states.THANKED)).all()
@@ -181,7 +181,7 @@ def _gone(place: Path) -> tuple[forgotten.Hashes, set[str]] | None:
     try:
         if revision_of(place, known_revisions()) != known_revisions()[-1]:
             return None
-        with Store(paths.store_url(str(place))).read() as connection:
+        with SqliteStore(paths.store_url(str(place))).read() as connection:
             return forgotten.read(connection), {key for key in connection.scalars(select(Person.email_key)) if key}
     except ThanksdError:
         # As above: the copy is taken as it is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,17 +18,21 @@ from thanksd.verbs.context import Context
 _WEEK = timedelta(days=7)
 
 
-def owed(context: Context, *, everything: bool = False, state: str = "") -> dict[str, Any]:
+def owed(context: Context, *, everything: bool = False, state: str = "", team: bool = False) -> dict[str, Any]:
     """Give what is open, soonest first; everything with `everything`, or the thanks in one `state`.
+
+    Of a shared ledger the user's own, with `team` everybody's.
 
     Gives {"thanks": [...], "zone": the user's, "now": the moment it was looked at, "paused_until": null without a
     pause, "account": by whom letters leave, where a login was refused, "practices": the open practice letters}.
     """
-    now = context.now
+    now, owner = context.now, context.owner
+    which = and_(_which(now, everything=everything, state=state), queries.is_of("" if team else owner))
     with context.store.read() as connection:
-        found = queries.thanks(connection, _which(now, everything=everything, state=state), now)
-        until = queries.paused_until(connection, now)
-        practices = list(connection.scalars(select(Thanks.id).where(queries.is_open, Thanks.practice)))
+        found = queries.thanks(connection, which, now)
+        until = queries.paused_until(connection, owner, now)
+        practice = and_(queries.is_open, Thanks.practice, queries.is_of(owner))
+        practices = list(connection.scalars(select(Thanks.id).where(practice)))
     more = {"paused_until": until and to_iso(until), "account": _account(context, found), "practices": practices}
     return {"thanks": found, "zone": context.zone, "now": to_iso(now), **more}
 
@@ -58,16 +63,17 @@ def show(context: Context, ref: str) -> dict[str, Any]:
     """Give one thanks, also a closed one."""
     now = context.now
     with context.store.read() as connection:
-        number = queries.find_ref(connection, ref, closed_too=True)
+        number = queries.find_ref(connection, ref, context.owner, closed_too=True, of_others_too=True)
         return {"thanks": queries.thanks_by_id(connection, [number], now), "zone": context.zone, "now": to_iso(now)}
 
 
 def outbox(context: Context) -> dict[str, Any]:
     """Give the letters that are not settled: queued, sending, deferred, held."""
-    now = context.now
+    now, owner = context.now, context.owner
+    mine = Letter.writer == owner if owner else true()
     with context.store.read() as connection:
         return {
-            "letters": queries.letters(connection, Letter.settled_at.is_(None)),
+            "letters": queries.letters(connection, and_(Letter.settled_at.is_(None), mine)),
             "zone": context.zone,
             "now": to_iso(now),
         }
@@ -76,8 +82,8 @@ def outbox(context: Context) -> dict[str, Any]:
 def log(context: Context, ref: str = "", *, limit: int = 1000) -> dict[str, Any]:
     """Give what happened, oldest first: to one thanks, or the newest `limit` events of all."""
     with context.store.read() as connection:
-        number = queries.find_ref(connection, ref, closed_too=True) if ref else None
-        rows = journal.read(connection, number, limit)
+        find = partial(queries.find_ref, connection, ref, context.owner, closed_too=True, of_others_too=True)
+        rows = journal.read(connection, find() if ref else None, limit, context.owner)
     events = [
         {"at": to_iso(row["at"]), "thanks": row["thanks_id"], "what": row["what"], "data": row["data"]} for row in rows
     ]
@@ -92,10 +98,10 @@ def summary(context: Context) -> dict[str, Any]:
     """
     zone = ZoneInfo(context.zone)
     start = context.now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    first = select(Thanks.created_at).where(Thanks.practice.is_(False)).order_by(Thanks.id).limit(1)
+    first = select(Thanks.created_at).where(Thanks.practice.is_(False), queries.is_of(context.owner))
     with context.store.read() as connection:
-        met, thanked, in_time = queries.counts_since(connection, start)
-        began = connection.scalar(first)
+        met, thanked, in_time = queries.counts_since(connection, context.owner, start)
+        began = connection.scalar(first.order_by(Thanks.id).limit(1))
     age = {"is_empty": began is None, "is_first_week": began is not None and context.now - began < _WEEK}
     return {"met": met, "thanked": thanked, "in_time": in_time, **age}
 
@@ -107,7 +113,7 @@ def letter_text(context: Context, ref: str) -> dict[str, Any]:
     NotFoundError where none was confirmed.
     """
     with context.store.read() as connection:
-        number = queries.find_ref(connection, ref, closed_too=True)
+        number = queries.find_ref(connection, ref, context.owner, closed_too=True, of_others_too=True)
         ended = Letter.state.in_((states.FAILED, states.CANCELLED))
         order = (ended, Letter.sent_at.is_(None), Letter.id.desc())
         raw = connection.scalar(select(Letter.raw).where(Letter.thanks_id == number).order_by(*order).limit(1))

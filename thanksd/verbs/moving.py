@@ -39,7 +39,8 @@ def whose(context: Context) -> dict[str, Any]:
         row = guard.row_of(connection)
         going = connection.scalar(select(func.count()).where(Letter.settled_at.is_(None), _GOING))
     here = context.store.here
-    words = "This ledger is an older copy: letters left since then." if guard.is_older(row) else ""
+    is_older = guard.is_older(row, is_shared=context.store.is_shared)
+    words = "This ledger is an older copy: letters left since then." if is_older else ""
     if guard.is_elsewhere(row, here):
         words = guard.elsewhere_words(row, here, context.now)
     return {"ours": not words, "words": words, "letters": going}
@@ -55,7 +56,7 @@ def adopt(context: Context) -> dict[str, Any]:
     with alone(store.lock, "adopt"), store.turn() as turn:
         with store.write(not_ours_too=True) as connection:
             row = guard.row_of(connection)
-            if not guard.is_elsewhere(row, store.here) and not guard.is_older(row):
+            if not guard.is_elsewhere(row, store.here) and not guard.is_older(row, is_shared=store.is_shared):
                 return {"adopted": False, "thanks": [], "zone": context.zone}
             held = hold_all(connection, now)
             turn.take_over(connection)

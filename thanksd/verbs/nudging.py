@@ -50,8 +50,10 @@ def _planned(context: Context) -> tuple[dict[str, Any], bool]:
     """Give the next moments, and whether the ledger must be told first that the weekly question is wanted or not."""
     now = context.now
     with context.store.read() as connection:
-        popup = connection.scalar(select(func.min(Thanks.popup_at)).where(Thanks.popup_at.is_not(None)))
-        standing, letter = queries.standing(connection), outbox.next_moment(connection)
+        waiting = and_(Thanks.popup_at.is_not(None), queries.is_of(context.owner))
+        popup = connection.scalar(select(func.min(Thanks.popup_at)).where(waiting))
+        standing = queries.standing(connection, context.owner)
+        letter = outbox.next_moment(connection, context.writers)
     until, question, is_news, mistake = standing.paused_until(now), None, False, ""
     try:
         question, is_news = weekly.popup_at(context, now, standing), weekly.is_news(context, standing)
@@ -75,35 +77,35 @@ def due_nudges(context: Context, channel: str, *, together: bool = False) -> dic
         if not _is_anything_due(connection, context, now, channel):
             return {"nudges": []}
     with context.store.write() as connection:
-        due = _claim(connection, now)
+        due = _claim(connection, context.owner, now)
         for one in due:
             if one.occasion == NOTHING:
                 ledger.set_popup(connection, one.thanks, None)
         due = [one for one in due if one.occasion != NOTHING]
         least = _TWO if together else _DIGEST
         may = _allowed(connection, context, now, due, channel, least)
-        shown = [_write(connection, now, group, channel) for group in _groups(may, least)]
+        shown = [_write(connection, now, group, channel, context.store.seat) for group in _groups(may, least)]
         question = weekly.claim(connection, context, now, channel)
         return {"nudges": [occasions.words(context, now, *one) for one in shown] + question}
 
 
 def _is_anything_due(connection: Connection, context: Context, now: datetime, channel: str) -> bool:
-    standing = queries.standing(connection)
+    standing = queries.standing(connection, context.owner)
     if standing.paused_until(now) is not None:
         return False
-    if connection.scalar(select(Thanks.id).where(_is_due(now)).limit(1)) is not None:
+    if connection.scalar(select(Thanks.id).where(_is_due(context.owner, now)).limit(1)) is not None:
         return True
     return weekly.is_due(context, now, standing, channel)
 
 
-def _is_due(now: datetime) -> ColumnElement[bool]:
-    return and_(Thanks.popup_at.is_not(None), Thanks.popup_at <= now)
+def _is_due(owner: str, now: datetime) -> ColumnElement[bool]:
+    return and_(queries.is_of(owner), Thanks.popup_at.is_not(None), Thanks.popup_at <= now)
 
 
-def _claim(connection: Connection, now: datetime) -> list[Due]:
+def _claim(connection: Connection, owner: str, now: datetime) -> list[Due]:
     """Read what is due, and claim it by one conditional UPDATE; whoever comes second finds nothing to change."""
-    due = occasions.read(connection, _is_due(now))
-    query = update(Thanks).where(_is_due(now)).values(popup_at=now + _CLAIM)
+    due = occasions.read(connection, _is_due(owner, now))
+    query = update(Thanks).where(_is_due(owner, now)).values(popup_at=now + _CLAIM)
     mine = set(connection.scalars(query.returning(Thanks.id)))
     return [one for one in due if one.thanks in mine]
 
@@ -161,6 +163,7 @@ def _popups_today(connection: Connection, context: Context, now: datetime) -> in
             Nudge.shown_at >= midnight,
             Nudge.shown_at < next_midnight,
             Thanks.practice.is_(False),
+            queries.is_of(context.owner),
             Nudge.channel == "desktop",
             Nudge.occasion.in_(_CAN_WAIT),
             Nudge.withdrawn_at.is_(None),
@@ -184,12 +187,12 @@ def _groups(due: list[Due], least: int) -> list[list[Due]]:
 
 
 def _write(
-    connection: Connection, now: datetime, group: list[Due], channel: str
+    connection: Connection, now: datetime, group: list[Due], channel: str, seat: str
 ) -> tuple[list[Due], list[int], occasions.Old]:
     """Write the nudges' rows, before anything is shown; one that was tried and not shown is not doubled."""
     numbers = [one.thanks for one in group]
     tried = {number: nudge for part in batched(numbers) for number, nudge in _not_shown(connection, part).items()}
-    common = {"attempted_at": now, "channel": channel}
+    common = {"attempted_at": now, "channel": channel, "seat": seat}
     again = [{"this": tried[one.thanks], "occasion": one.occasion} | common for one in group if one.thanks in tried]
     if again:
         connection.execute(update(Nudge).where(Nudge.id == bindparam("this")), again)
@@ -201,7 +204,7 @@ def _write(
     if new:
         added = connection.scalars(insert(Nudge).returning(Nudge.id, sort_by_parameter_order=True), new)
         tried |= dict(zip([one["thanks_id"] for one in new], added, strict=True))
-    return group, [tried[number] for number in numbers], occasions.old_popup(connection, numbers)
+    return group, [tried[number] for number in numbers], occasions.old_popup(connection, seat, numbers)
 
 
 def _not_shown(connection: Connection, thanks: Sequence[int]) -> dict[int, int]:

@@ -159,28 +159,29 @@ class Old(NamedTuple):
     server: str
 
 
-def old_popup(connection: Connection, thanks: list[int]) -> Old:
+def old_popup(connection: Connection, seat: str, thanks: list[int]) -> Old:
     """Give the newest popup still on the screen that speaks of these thanks and of no other that waits."""
-    query = select(Nudge.popup_id, Nudge.server, Nudge.thanks_id, Nudge.answered_at).where(is_standing())
+    query = select(Nudge.popup_id, Nudge.server, Nudge.thanks_id, Nudge.answered_at).where(is_standing(seat))
     rows, these = connection.execute(query.order_by(Nudge.id.desc())).all(), set(thanks)
     others = {(row.popup_id, row.server) for row in rows if row.thanks_id not in these and row.answered_at is None}
     mine = [Old(row.popup_id, row.server) for row in rows if row.thanks_id in these]
     return next((old for old in mine if old not in others), Old(0, ""))
 
 
-def is_standing() -> ColumnElement[bool]:
-    """Say of a nudge that its popup is on the screen, as far as is known."""
-    return and_(Nudge.popup_id.is_not(None), Nudge.closed_at.is_(None), Nudge.withdrawn_at.is_(None))
+def is_standing(seat: str) -> ColumnElement[bool]:
+    """Say of a nudge that its popup is on the screen at this seat, as far as is known."""
+    stands = and_(Nudge.popup_id.is_not(None), Nudge.closed_at.is_(None), Nudge.withdrawn_at.is_(None))
+    return and_(Nudge.seat == seat, stands)
 
 
-def is_popup(popup_id: int | None, server: str) -> ColumnElement[bool]:
-    """Say of a nudge that this is its popup: ids mean nothing to another server."""
-    return and_(Nudge.popup_id == popup_id, Nudge.server == server)
+def is_popup(seat: str, popup_id: int | None, server: str) -> ColumnElement[bool]:
+    """Say of a nudge that this is its popup: ids mean nothing to another server, or at another seat."""
+    return and_(Nudge.seat == seat, Nudge.popup_id == popup_id, Nudge.server == server)
 
 
-def on_popup(connection: Connection, popup_id: int, server: str) -> list[AnyRow]:
+def on_popup(connection: Connection, seat: str, popup_id: int, server: str) -> list[AnyRow]:
     """Give the nudges that a popup speaks of now: one that replaced another has its id."""
     query = select(Nudge.thanks_id, Nudge.answered_at, Nudge.occasion, Nudge.shown_at)
-    shown = query.where(is_popup(popup_id, server), Nudge.withdrawn_at.is_(None))
+    shown = query.where(is_popup(seat, popup_id, server), Nudge.withdrawn_at.is_(None))
     rows = connection.execute(shown.order_by(Nudge.shown_at.desc())).all()
     return [row for row in rows if row.shown_at == rows[0].shown_at]

@@ -8,11 +8,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, and_, bindparam, func, select, true, update
 
-from thanksd import journal, queries, states, timing
+from thanksd import journal, ledger, queries, states, timing
 from thanksd.errors import UsageError
-from thanksd.models import Ledger, Letter, Meeting, Thanks
+from thanksd.models import Letter, Meeting, Member, Thanks
 from thanksd.moments import to_iso
 from thanksd.verbs.context import Context
 from thanksd.when import parse_delay
@@ -28,17 +28,20 @@ def pause(context: Context, until: str = "") -> dict[str, Any]:
     if until:
         _pause(context, now, parse_delay(until, now, context.zone))
     with context.store.read() as connection:
-        return {"pause": _plain(connection, now), "zone": context.zone, "now": to_iso(now)}
+        return {"pause": _plain(connection, context.owner, now), "zone": context.zone, "now": to_iso(now)}
 
 
 def _pause(context: Context, now: datetime, until: datetime) -> None:
     if until <= now:
         raise UsageError("A pause ends later than now. Nothing was changed.", "For example: thanksd pause 2w")
+    owner = context.owner
     with context.store.write() as connection:
-        running = queries.paused_until(connection, now)
-        since = Ledger.paused_at if running is not None else now
-        _move_best_by(connection, now, running, until)
-        connection.execute(update(Ledger).values(paused_at=since, paused_until=until))
+        running = queries.paused_until(connection, owner, now)
+        since = Member.paused_at if running is not None else now
+        _move_best_by(connection, owner, now, running, until)
+        ledger.know_member(connection, owner)
+        mine = update(Member).where(Member.owner == owner)
+        connection.execute(mine.values(paused_at=since, paused_until=until))
         journal.record(connection, now, None, "paused", until=to_iso(until))
 
 
@@ -47,21 +50,22 @@ def resume(context: Context) -> dict[str, Any]:
 
     Gives what `pause` gives, and "was_paused" and "due": how many thanks wait now.
     """
-    now = context.now
+    now, owner = context.now, context.owner
     with context.store.write() as connection:
-        running = queries.paused_until(connection, now)
+        running = queries.paused_until(connection, owner, now)
         if running is not None:
-            _move_best_by(connection, now, running, None)
-            connection.execute(update(Ledger).values(paused_until=now))
+            _move_best_by(connection, owner, now, running, None)
+            connection.execute(update(Member).where(Member.owner == owner).values(paused_until=now))
             journal.record(connection, now, None, "resumed")
-        found = {"pause": _plain(connection, now), "zone": context.zone, "now": to_iso(now)}
-        return found | {"was_paused": running is not None, "due": _count_due(connection, now)}
+        found = {"pause": _plain(connection, context.owner, now), "zone": context.zone, "now": to_iso(now)}
+        return found | {"was_paused": running is not None, "due": _count_due(connection, owner, now)}
 
 
-def _plain(connection: Connection, now: datetime) -> dict[str, Any]:
-    running = queries.standing(connection).pause
-    until = queries.paused_until(connection, now)
-    leaving = select(func.count()).select_from(Letter).where(Letter.settled_at.is_(None), Letter.state != states.HELD)
+def _plain(connection: Connection, owner: str, now: datetime) -> dict[str, Any]:
+    running = queries.standing(connection, owner).pause
+    until = queries.paused_until(connection, owner, now)
+    waiting = and_(Letter.settled_at.is_(None), Letter.state != states.HELD)
+    leaving = select(func.count()).select_from(Letter).where(waiting, Letter.writer == owner if owner else true())
     return {
         "since": to_iso(running.start) if running is not None and until is not None else None,
         "until": to_iso(until) if until is not None else None,
@@ -69,20 +73,23 @@ def _plain(connection: Connection, now: datetime) -> dict[str, Any]:
     }
 
 
-def _count_due(connection: Connection, now: datetime) -> int:
+def _count_due(connection: Connection, owner: str, now: datetime) -> int:
     waiting = Thanks.state.in_((states.OWED, states.SNOOZED))
-    query = select(func.count()).select_from(Thanks).where(queries.is_open, waiting, Thanks.nudge_at <= now)
-    return int(connection.scalar(query) or 0)
+    due = and_(queries.is_open, queries.is_of(owner), waiting, Thanks.nudge_at <= now)
+    return int(connection.scalar(select(func.count()).select_from(Thanks).where(due)) or 0)
 
 
-def _move_best_by(connection: Connection, now: datetime, before: datetime | None, after: datetime | None) -> None:
+def _move_best_by(
+    connection: Connection, owner: str, now: datetime, before: datetime | None, after: datetime | None
+) -> None:
     """Let best-by of what is open follow a pause whose end was `before` and is `after`; None for no pause.
 
     What was late when the pause began stays so: of what a pause moved, best-by lies behind its end.
     """
     query = select(Thanks.id, Thanks.due_by, Meeting.at).join(Meeting, Thanks.meeting_id == Meeting.id)
     moved = []
-    for row in connection.execute(query.where(queries.is_open, Thanks.due_by > (before or now))).all():
+    mine = query.where(queries.is_open, queries.is_of(owner), Thanks.due_by > (before or now))
+    for row in connection.execute(mine).all():
         less, more = (timing.pause_after(row.at, now, end) if end else timedelta() for end in (before, after))
         moved.append({"number": row.id, "moment": row.due_by - less + more})
     if moved:

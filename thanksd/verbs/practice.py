@@ -49,7 +49,7 @@ def practice(context: Context) -> dict[str, Any]:
     if not (me.name and me.email):
         raise ConfigError("The practice letter is to you, and your name or address is not set.", "Set up: thanksd init")
     with context.store.write() as connection:
-        number = _waiting(connection)
+        number = _waiting(connection, context.owner)
         if number is None:
             number = _owe(connection, context, now)
             _write(connection, context, now, number)
@@ -59,9 +59,9 @@ def practice(context: Context) -> dict[str, Any]:
     return {"thanks": found, "since": to_iso(now)}
 
 
-def _waiting(connection: Connection) -> int | None:
+def _waiting(connection: Connection, owner: str) -> int | None:
     unwritten = Thanks.state.in_((states.OWED, states.SNOOZED))
-    query = select(Thanks.id).where(queries.is_open, Thanks.practice, unwritten)
+    query = select(Thanks.id).where(queries.is_open, queries.is_of(owner), Thanks.practice, unwritten)
     return connection.scalar(query.order_by(Thanks.id.desc()).limit(1))
 
 
@@ -71,7 +71,18 @@ def _owe(connection: Connection, context: Context, now: datetime) -> int:
     day = now.astimezone(ZoneInfo(context.zone)).date().isoformat()
     meeting = ledger.add_meeting(connection, Encounter("general", now, context.zone, day, "", ""))
     # Asked for this very moment, so neither quiet hours nor a day full of popups puts it off.
-    owing = Owing(now, now + _BEST_BY, now, True, [_DETAIL], [], None, None, True)  # noqa: FBT003  Owing's own order
+    owing = Owing(
+        nudge_at=now,
+        due_by=now + _BEST_BY,
+        popup_at=now,
+        outright=True,
+        details=[_DETAIL],
+        promises=[],
+        template=None,
+        via_id=None,
+        practice=True,
+        owner=context.owner,
+    )
     return ledger.owe(connection, now, person, meeting, owing)
 
 

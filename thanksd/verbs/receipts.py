@@ -23,9 +23,9 @@ def nudges_shown(
     context: Context, ids: Sequence[int], *, popup_id: int | None = None, server: str = ""
 ) -> dict[str, Any]:
     """Note the channel's receipt: these nudges were seen to be shown. The next ones follow by the cadence."""
-    now = context.now
+    now, seat = context.now, context.store.seat
     with context.store.write() as connection:
-        replaced = and_(is_standing(), is_popup(popup_id, server), Nudge.id.not_in(ids))
+        replaced = and_(is_standing(seat), is_popup(seat, popup_id, server), Nudge.id.not_in(ids))
         connection.execute(update(Nudge).where(replaced).values(closed_at=now))
         for number in ids:
             _note_shown(connection, context, now, number, popup_id, server)
@@ -70,15 +70,15 @@ def _plan_next(connection: Connection, context: Context, now: datetime, thanks: 
     moment = timing.next_popup(now, shown, row.due_by, context.zone, quiet, weekdays_only=weekdays)
     ledger.set_popup(connection, thanks, moment)
     if occasion == PASSWORD:
-        _put_beside(connection, moment)
+        _put_beside(connection, row.owner, moment)
 
 
-def _put_beside(connection: Connection, moment: datetime) -> None:
+def _put_beside(connection: Connection, owner: str, moment: datetime) -> None:
     """Let the letters that want a password too be told of with this one: their popup was to come while it was shown."""
     wanting = select(Letter.thanks_id).where(
         Letter.settled_at.is_(None), Letter.reason.in_((states.CREDENTIALS, states.PASSWORD))
     )
-    beside = and_(Thanks.id.in_(wanting), Thanks.popup_at.is_not(None))
+    beside = and_(Thanks.id.in_(wanting), Thanks.owner == owner, Thanks.popup_at.is_not(None))
     connection.execute(update(Thanks).where(beside).values(popup_at=moment))
 
 
@@ -94,7 +94,7 @@ def nudges_failed(context: Context, ids: Sequence[int], error: str) -> dict[str,
             if row is None or row.answered_at is not None:
                 continue
             if row.thanks_id is None:
-                weekly.give_back(connection, row.attempted_at, row.due_at)
+                weekly.give_back(connection, context.owner, row.attempted_at, row.due_at)
                 continue
             waiting = and_(Thanks.id == row.thanks_id, Thanks.popup_at.is_not(None))
             connection.execute(update(Thanks).where(waiting).values(popup_at=now))
@@ -104,7 +104,7 @@ def nudges_failed(context: Context, ids: Sequence[int], error: str) -> dict[str,
 def nudges_closed(context: Context, popup_id: int, server: str) -> dict[str, Any]:
     """Note that a popup was closed: shown, not answered."""
     with context.store.write() as connection:
-        which = update(Nudge).where(is_standing(), is_popup(popup_id, server))
+        which = update(Nudge).where(is_standing(context.store.seat), is_popup(context.store.seat, popup_id, server))
         done = connection.execute(which.values(closed_at=context.now))
     return {"nudges": done.rowcount}
 
@@ -117,7 +117,7 @@ def show_again(context: Context) -> dict[str, Any]:
     """
     now = context.now
     with context.store.write() as connection:
-        query = update(Nudge).where(is_standing()).values(withdrawn_at=now)
+        query = update(Nudge).where(is_standing(context.store.seat)).values(withdrawn_at=now)
         lost = connection.execute(
             query.returning(Nudge.thanks_id, Nudge.popup_id, Nudge.server, Nudge.answered_at)
         ).all()
@@ -142,12 +142,13 @@ def answered_popups(context: Context) -> dict[str, Any]:
     is_settled = or_(Nudge.answered_at.is_not(None), has_newer.exists(), is_old)
     query = select(Nudge.popup_id, Nudge.server, is_settled.label("is_settled"))
     with context.store.read() as connection:
-        rows = connection.execute(query.where(is_standing())).all()
+        rows = connection.execute(query.where(is_standing(context.store.seat))).all()
     needed = {(row.popup_id, row.server) for row in rows if not row.is_settled}
     stale = {(row.popup_id, row.server) for row in rows} - needed
     if stale:
+        seat = context.store.seat
         with context.store.write() as connection:
             for popup_id, server in stale:
-                gone = update(Nudge).where(is_standing(), is_popup(popup_id, server))
+                gone = update(Nudge).where(is_standing(seat), is_popup(seat, popup_id, server))
                 connection.execute(gone.values(closed_at=context.now))
     return {"popups": [list(one) for one in stale]}

@@ -73,7 +73,7 @@ def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
         )
     recover(context)
     with context.store.write() as connection:
-        number = queries.find_ref(connection, ref, closed_too=True)
+        number = queries.find_ref(connection, ref, context.owner, closed_too=True)
         letter = outbox.live_letter(connection, number)
         popup_at = next_popup(context, now, now)
         if letter is None or not outbox.resolve(connection, now, letter, how, popup_at):
@@ -89,4 +89,4 @@ def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
 def release(context: Context) -> dict[str, Any]:
     """Let the letters go on that waited for a login which works now."""
     with context.store.write() as connection:
-        return {"letters": recovery.release(connection, context.now)}
+        return {"letters": recovery.release(connection, context.now, context.writers)}

@@ -26,12 +26,14 @@ _ROOM = 2
 def keep_copy(context: Context) -> dict[str, Any]:
     """Keep today's copy where there is none and the ledger changed since the last one; then let old ones go.
 
+    A shared ledger is its server's to keep.
+
     Gives {"kept": the path or None, "removed": [paths]}. Raises TryLaterError where there is no room, and what
     `keeping.backup` raises.
     """
     keep = spans(context.config.copies)
     file, folder = context.store.file, paths.backups_folder()
-    if not any(keep):
+    if file is None or not any(keep):
         return {"kept": None, "removed": []}
     with context.store.read() as connection:
         uid = guard.row_of(connection).uid

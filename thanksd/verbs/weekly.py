@@ -1,6 +1,6 @@
 """The weekly question: whom did you meet? Asked once a week, whatever sleeps, is restarted or runs beside.
 
-`asked_at` of the ledger is the claim: one conditional UPDATE moves it, in the transaction that writes the nudge's row,
+`asked_at` of its owner is the claim: one conditional UPDATE moves it, in the transaction that writes the nudge's row,
 before anything is shown. A channel that says it did not show the question gives the claim back; a program that died in
 between does not, since the question may be on the screen.
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 
-from thanksd import journal, queries, timing
+from thanksd import journal, ledger, queries, timing
 from thanksd.channels import popups
 from thanksd.errors import ConfigError
-from thanksd.models import Ledger, Nudge
+from thanksd.models import Member, Nudge
 from thanksd.queries import Standing
 from thanksd.rows import add_row
 from thanksd.verbs import occasions
@@ -45,9 +45,10 @@ def begin_or_end(context: Context) -> None:
     """Note that the question is wanted from now on, or no more: it is never asked for a week before that."""
     ask = timing.parse_ask(context.config.nudge.ask)
     with context.store.write() as connection:
-        before = Ledger.asked_at.is_(None) if ask else Ledger.asked_at.is_not(None)
+        ledger.know_member(connection, context.owner)
+        before = Member.asked_at.is_(None) if ask else Member.asked_at.is_not(None)
         after = timing.last_ask(ask, context.now, context.zone) if ask else None
-        connection.execute(update(Ledger).where(before).values(asked_at=after))
+        connection.execute(update(Member).where(Member.owner == context.owner, before).values(asked_at=after))
 
 
 def popup_at(context: Context, now: datetime, standing: Standing) -> datetime | None:
@@ -94,42 +95,45 @@ def _next(context: Context, now: datetime, standing: Standing, channel: str) -> 
 
 def claim(connection: Connection, context: Context, now: datetime, channel: str) -> list[dict[str, Any]]:
     """Claim the question if it is due, and give it as the one nudge of a list; empty where another was first."""
-    found = _due(context, now, queries.standing(connection), channel)
+    found = _due(context, now, queries.standing(connection, context.owner), channel)
     if found is None:
         return []
-    taken = update(Ledger).where(Ledger.asked_at == found.asked_at).values(asked_at=now)
-    if connection.execute(taken).rowcount != 1:
+    mine = and_(Member.owner == context.owner, Member.asked_at == found.asked_at)
+    if connection.execute(update(Member).where(mine).values(asked_at=now)).rowcount != 1:
         return []
-    met, thanked, _ = queries.counts_since(connection, timing.start_of_week(found.slot, context.zone))
-    number = _write(connection, now, found.slot, channel)
-    return [occasions.plain(popups.ask_popup(met, thanked), [number], [], ASK, _old_popup(connection))]
+    met, thanked, _ = queries.counts_since(connection, context.owner, timing.start_of_week(found.slot, context.zone))
+    seat = context.store.seat
+    number = _write(connection, now, found.slot, channel, seat)
+    return [occasions.plain(popups.ask_popup(met, thanked), [number], [], ASK, _old_popup(connection, seat))]
 
 
-def _write(connection: Connection, now: datetime, slot: datetime, channel: str) -> int:
+def _write(connection: Connection, now: datetime, slot: datetime, channel: str, seat: str) -> int:
     """Write the question's row; one that was tried and not shown is not doubled."""
-    same = (Nudge.thanks_id.is_(None), Nudge.occasion == ASK, Nudge.due_at == slot, Nudge.shown_at.is_(None))
+    unshown = and_(Nudge.due_at == slot, Nudge.shown_at.is_(None))
+    same = (Nudge.thanks_id.is_(None), Nudge.occasion == ASK, unshown, Nudge.seat == seat)
     tried = connection.scalar(select(Nudge.id).where(*same).order_by(Nudge.id.desc()).limit(1))
     if tried is None:
-        return add_row(connection, Nudge, occasion=ASK, channel=channel, due_at=slot, attempted_at=now)
+        values: dict[str, object] = {"channel": channel, "due_at": slot, "attempted_at": now, "seat": seat}
+        return add_row(connection, Nudge, occasion=ASK, **values)
     connection.execute(update(Nudge).where(Nudge.id == tried).values(attempted_at=now, channel=channel))
     return int(tried)
 
 
-def _old_popup(connection: Connection) -> Old:
-    query = select(Nudge.popup_id, Nudge.server).where(is_standing(), Nudge.occasion == ASK)
+def _old_popup(connection: Connection, seat: str) -> Old:
+    query = select(Nudge.popup_id, Nudge.server).where(is_standing(seat), Nudge.occasion == ASK)
     row = connection.execute(query.order_by(Nudge.id.desc()).limit(1)).one_or_none()
     return Old(row.popup_id, row.server) if row is not None else Old(0, "")
 
 
-def give_back(connection: Connection, attempted_at: datetime, slot: datetime) -> None:
+def give_back(connection: Connection, owner: str, attempted_at: datetime, slot: datetime) -> None:
     """Undo a claim whose channel did not show the question, if nobody claimed it since."""
-    mine = update(Ledger).where(Ledger.asked_at == attempted_at)
+    mine = update(Member).where(Member.owner == owner, Member.asked_at == attempted_at)
     connection.execute(mine.values(asked_at=slot - _A_WEEK))
 
 
-def answer(connection: Connection, now: datetime, popup_id: int, server: str, key: str) -> bool:
+def answer(connection: Connection, now: datetime, seat: str, popup_id: int, server: str, key: str) -> bool:
     """Note the answer, add or nobody; False where there was one before."""
-    waiting = (Nudge.occasion == ASK, is_popup(popup_id, server), Nudge.answered_at.is_(None))
+    waiting = (Nudge.occasion == ASK, is_popup(seat, popup_id, server), Nudge.answered_at.is_(None))
     done = connection.execute(update(Nudge).where(*waiting).values(answered_at=now, answer=key))
     if done.rowcount:
         journal.record(connection, now, None, "answered", answer=key)

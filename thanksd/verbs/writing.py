@@ -10,7 +10,7 @@ import uuid
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from thanksd import drafts, etiquette, forgotten, journal, letters, queries, states, timing
 from thanksd.errors import DataError, UsageError
@@ -92,7 +92,7 @@ def plain_draft(note: Note) -> dict[str, Any]:
 
 def _writable(context: Context, ref: str) -> int:
     with context.store.read() as connection:
-        number = queries.find_ref(connection, ref)
+        number = queries.find_ref(connection, ref, context.owner)
         state = connection.scalar(select(Thanks.state).where(Thanks.id == number))
     if state == states.CONFIRMED:
         raise UsageError(f"A letter of thanks {number} is on its way.", f"Take it back first: thanksd undo {number}")
@@ -321,10 +321,11 @@ def reviewing(context: Context, refs: list[str]) -> dict[str, Any]:
     now = context.now
     with context.store.read() as connection:
         if refs:
-            numbers = [queries.find_ref(connection, ref) for ref in refs]
+            numbers = [queries.find_ref(connection, ref, context.owner) for ref in refs]
         else:
             waiting = Thanks.state.in_((states.OWED, states.SNOOZED))
-            query = select(Thanks.id).where(queries.is_open, waiting, Thanks.nudge_at <= now)
+            mine = and_(queries.is_open, queries.is_of(context.owner))
+            query = select(Thanks.id).where(mine, waiting, Thanks.nudge_at <= now)
             numbers = list(connection.scalars(query.order_by(Thanks.due_by, Thanks.id)))
         found = queries.thanks_by_id(connection, numbers, now)
     for item in found:
