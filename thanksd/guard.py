@@ -24,9 +24,13 @@ _COLUMNS = (Ledger.uid, Ledger.machine, Ledger.host, Ledger.install, Ledger.used
 _ROW = select(*_COLUMNS)
 
 
-def row_of(connection: Connection) -> AnyRow:
-    """Give the ledger's own row: uid, machine, host, install, used_at, serial. Raises DataError where there is none."""
-    row = connection.execute(_ROW).one_or_none()
+def row_of(connection: Connection, *, to_change: bool = False) -> AnyRow:
+    """Give the ledger's own row: uid, machine, host, install, used_at, serial. Raises DataError where there is none.
+
+    With `to_change` nobody else reads it so until this transaction ends: two that claim letters at once in a shared
+    ledger would else count on from the same number.
+    """
+    row = connection.execute(_ROW.with_for_update() if to_change else _ROW).one_or_none()
     if row is None:
         raise DataError("The ledger is damaged: it has no name. Nothing was changed.", "Restore a copy of it.")
     return row
@@ -98,12 +102,12 @@ class Turn:
 
     def take(self, connection: Connection) -> None:
         """Give a claim its ticket, in its own transaction; the ledger was admitted in the same one."""
-        row = row_of(connection)
+        row = row_of(connection, to_change=True)
         self._advance(connection, row, (row.serial,))
 
     def take_over(self, connection: Connection) -> None:
         """Give a ticket to a ledger that was not admitted: it and no other copy will be, once this is settled."""
-        self._advance(connection, row_of(connection), self.witness.tickets())
+        self._advance(connection, row_of(connection, to_change=True), self.witness.tickets())
 
     def _advance(self, connection: Connection, row: AnyRow, before: tuple[int, ...]) -> None:
         if row.uid != self._ledger:
