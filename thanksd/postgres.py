@@ -101,6 +101,8 @@ class PostgresStore(Store):
 
         engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         with explained(), engine.connect() as connection:
+            # As long as it takes.
+            connection.exec_driver_sql("SET statement_timeout = 0")
             for table in Base.metadata.sorted_tables:
                 connection.exec_driver_sql(f'VACUUM FULL "{table.name}"')
 
@@ -193,6 +195,8 @@ def _explain(error: DBAPIError, progress: _Progress) -> ThanksdError:
         return PermissionDeniedError(
             f"The server refused: {words}. Nothing was stored.", "Check user, ~/.pgpass, name."
         )
+    if state.startswith("23"):
+        return TryLaterError("Somebody stored the same just now. Nothing of this was stored.", "Try again.")
     if state.startswith("53"):
         return TryLaterError(f"The server has no room: {words}. Nothing of this was stored.", "Try again later.")
     if progress.is_ending:
