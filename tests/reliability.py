@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cells
 from cells import Cell
+from postgres_rigs import builds
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "RELIABILITY.md"
 
@@ -50,6 +51,10 @@ MATRICES = {
 
 WEAK = (
     (
+        "One letter is killed at each of its calls, a burst of 200 at places that are chosen by a seed among thousands: a\n"
+        "  run of all of them takes hours."
+    ),
+    (
         "A real power cut was not run: the order of writes and syncs before the dot is tested (strace), the disk's own\n"
         "  honesty is not."
     ),
@@ -68,6 +73,7 @@ _TOOLS = {
     "Postfix (smtp-sink)": ["postconf", "-d", "-h", "mail_version"],
     "Dovecot": ["dovecot", "--version"],
     "OpenSSL": ["openssl", "version"],
+    **{f"PostgreSQL ({build.name})": [str(build.programs / "postgres"), "--version"] for build in builds()},
 }
 _LIBRARIES = ("sqlalchemy", "alembic", "apscheduler", "jinja2", "keyring", "jeepney", "psycopg", "hypothesis")
 

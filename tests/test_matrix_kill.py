@@ -130,7 +130,7 @@ def test_a_burst_that_is_killed_goes_on_with_each_letter_once(
             assert ending["owed still"] == 0
             assert ending["sent"] >= BURST - 50, ending
             endings += ending
-    seen(f"{kills} kills, each with all {BURST}: {told(endings)}", kills)
+    seen(f"{kills} kills, at places of its {calls:,} such calls, each with all {BURST}: {told(endings)}", kills)
 
 
 @pytest.mark.parametrize(
