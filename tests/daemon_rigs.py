@@ -25,7 +25,7 @@ from thanksd.database import open_store
 from thanksd.verbs.context import Context
 
 SCRIPT = str(Path(sys.executable).parent / "thanksd")
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 def wait_for(happened: Callable[[], Any], seconds: float = DEADLINE) -> Any:

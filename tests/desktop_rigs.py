@@ -232,7 +232,7 @@ def _emitter() -> DBusAddress:
     return DBusAddress("/org/freedesktop/Notifications", interface=NAME)
 
 
-def wait_for(happened: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_for(happened: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until something happened, or fail."""
     end = time.monotonic() + seconds
     while not happened():

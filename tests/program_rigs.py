@@ -164,7 +164,7 @@ def run(
     *,
     stdin: bytes = b"",
     env: Mapping[str, str] | None = None,
-    timeout: float = 60,
+    timeout: float = 180,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run the program to its end, its streams pipes. Bytes among its words are for a start to read: that is whole."""
     said: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": env}

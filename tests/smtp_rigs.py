@@ -37,7 +37,7 @@ USER, PASSWORD, TOKEN = "ada@example.org", "correct horse é", "ya29.good-token"
 _LASTS = dt.timedelta(days=90)
 
 
-def wait_for(is_so: Callable[[], bool], seconds: float = 10) -> None:
+def wait_for(is_so: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "waited in vain"

@@ -374,8 +374,7 @@ def test_a_daemon_whose_ledger_is_locked_for_a_minute_goes_on_and_sends(seen: Sa
 def daemon_with_a_letter(server: Server, hold: int) -> Iterator[Daemon]:
     """Run a daemon that has a letter to send in so many seconds."""
     account(server.port)
-    with config_file().open("a", encoding="utf-8") as config:
-        config.write(f'[send]\nundo = "{hold}s"\n')
+    config_file().write_text(config_file().read_text().replace('undo = "0s"', f'undo = "{hold}s"'))
     start_anew()
     with daemon(quick=True) as running:
         with world() as opened:

@@ -169,6 +169,8 @@ class Upgrades:
         child = self._ask(number if where == "statement" else 0)
         if where == "statement":
             return self._answer()
+        # Attached to sooner, it would stop itself for good after it was told to go on.
+        wait_for(lambda: Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "T")
         inject = ["-e", f"trace={where}", "-e", f"inject={where}:signal=SIGKILL:when={number}"]
         with subprocess.Popen([str(parts.find("strace")), "-qq", "-o", "/dev/null", "-p", str(child), *inject]):
             wait_for(lambda: "TracerPid:\t0\n" not in Path(f"/proc/{child}/status").read_text())
