@@ -388,8 +388,7 @@ def copy_is_due() -> ColumnElement[bool]:
 
 
 def live_letter(connection: Connection, thanks: int) -> AnyRow | None:
-    """Give the newest letter of a thanks: id, thanks_id, state, sent_at, reason, to, send_after."""
-    query = select(
-        Letter.id, Letter.thanks_id, Letter.state, Letter.sent_at, Letter.reason, Letter.to, Letter.send_after
-    )
+    """Give the newest letter of a thanks: id, thanks_id, state, sent_at, reason, to, send_after, writer."""
+    columns = (Letter.id, Letter.thanks_id, Letter.state, Letter.sent_at, Letter.reason, Letter.to, Letter.send_after)
+    query = select(*columns, Letter.writer)
     return connection.execute(query.where(Letter.thanks_id == thanks).order_by(Letter.id.desc()).limit(1)).one_or_none()
