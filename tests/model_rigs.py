@@ -122,7 +122,7 @@ class Shared:
         """It is no file."""
 
     def put_back(self, data: bytes) -> None:
-        raise AssertionError("there was no copy")
+        raise AssertionError(f"there was no copy to put back, and here are {len(data)} bytes")
 
 
 # --- programs ---

@@ -97,9 +97,9 @@ class Machine(RuleBasedStateMachine):
         return Program(self.world)
 
     def _new_worker(self, which: int) -> Worker:  # noqa: ARG002  each of a team is somebody's
-        return Worker(self.world, self._new_name())
+        return Worker(self.world, self._next_worker())
 
-    def _new_name(self) -> str:
+    def _next_worker(self) -> str:
         self.names += 1
         return f"machine boot {self.names} {self.names}"
 
@@ -113,8 +113,7 @@ class Machine(RuleBasedStateMachine):
             before = self._look()
             found = self.desk(verb, **params)
         except ThanksdError as error:
-            assert "older copy" not in error.message, "whoever has the newest is let in"
-            self._check_unchanged(verb, before)
+            self._check_refused_well(verb, before, error)
             return None
         except DiedError:
             self._restart()
@@ -126,7 +125,8 @@ class Machine(RuleBasedStateMachine):
         self.spoken_of |= {one["id"] for one in found["thanks"]} if verb == "undo" else set()
         return found
 
-    def _check_unchanged(self, verb: str, before: Rows) -> None:
+    def _check_refused_well(self, verb: str, before: Rows, error: ThanksdError) -> None:
+        assert "older copy" not in error.message, "whoever has the newest is let in"
         # A draft that was rendered for showing is kept, whatever comes of showing it.
         assert {**read_all(self.desk.store), "draft": before["draft"]} == before, verb
 

@@ -53,7 +53,7 @@ class Team(Machine):
         return Owner(email, TEAM[email], str(home))
 
     def _new_worker(self, which: int) -> Worker:
-        return Worker(self.world, self._new_name(), self.owners[(SAM, KIM)[which]])
+        return Worker(self.world, self._next_worker(), self.owners[(SAM, KIM)[which]])
 
     # --- what only a team does ---
 
@@ -219,7 +219,7 @@ def test_whatever_a_team_does_in_whatever_order_the_promises_hold_for_each(
 
 AT_KIM, AT_PAT, AT_SAM = (("sit_down", {"who": who}) for who in (KIM, PAT, SAM))
 TO_KIM = ("pass_on", {"which": 0, "to": KIM})
-UNDONE = ("undo_the_last", {})
+UNDONE: tuple[str, dict[str, Any]] = ("undo_the_last", {})
 ADDED = ("add_many", {"who": ["Ada Lovelace ada@example.com"], "after": ""})
 THEIRS = ("prepare_and_confirm", {"first": 1, "more": 0})
 # Sam's program dies as it claims; Kim's has a letter in hand by then.
@@ -237,13 +237,22 @@ AT_KIMS_DOT = ("work", {"which": 1, "plan": "accepted", "stop_at": "", "doom": 0
         [("later", {"hours": 24}), NUDGED, TO_KIM, AT_KIM, NUDGED, AT_SAM, ("press", {"which": 0, "key": "waive"})],
         [AT_PAT, ("pass_on", {"which": 0, "to": "me"}), CONFIRMED, sent("unknown, lost"), AT_KIM, UNDONE],
         [CONFIRMED, AT_KIM, ("leave_now", {"which": 0}), ("pause", {"until": "3d"}), AT_SAM, NUDGED],
-        [CONFIRMED, ("work", DOOMED), AT_KIM, ("pass_on", {"which": 1, "to": "me"}), THEIRS, AT_KIMS_DOT, AT_SAM, ADDED],
+        [
+            CONFIRMED,
+            ("work", DOOMED),
+            AT_KIM,
+            ("pass_on", {"which": 1, "to": "me"}),
+            THEIRS,
+            AT_KIMS_DOT,
+            AT_SAM,
+            ADDED,
+        ],
     ],
 )
 def test_in_the_orders_that_need_most_thought_a_team_keeps_apart(
     postgres: Server, machine: type[Machine], steps: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    state = on(postgres, machine, Team)()
+    state: Any = on(postgres, machine, Team)()
     state.begin(zone="Europe/Berlin", quiet="", weekdays=False, undo="30s")
     try:
         for name, params in steps:

@@ -126,9 +126,11 @@ def claim(
     if only is not None:
         ready = and_(ready, Letter.id.in_(only))
     first = select(Letter.id).where(ready).order_by(Letter.send_after, Letter.id).limit(most)
+    # This is run once; a subquery may be run by PostgreSQL for each letter it looks at, and lock as many each time.
+    mine = first.with_for_update(skip_locked=True).cte("mine")
     query = (
         update(Letter)
-        .where(Letter.id.in_(first.with_for_update(skip_locked=True).scalar_subquery()))
+        .where(Letter.id.in_(select(mine.c.id)))
         .values(
             state=states.SENDING,
             phase=states.PRE,
