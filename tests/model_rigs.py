@@ -14,17 +14,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+import postgres_rigs
 import pytest
+import shared_rigs
 from sqlalchemy import select, text
 from store_rigs import ME, Clock, new_store
 
 from thanksd import states, verbs
+from thanksd.addresses import fold
 from thanksd.config import Config, Nudge, Send, Smtp, Transport
 from thanksd.database import open_store
 from thanksd.errors import ConfigError, TryLaterError
@@ -101,7 +105,40 @@ def read_all(store: Store) -> Rows:
         }
 
 
+class Shared:
+    """A ledger that a server keeps, emptied for each run."""
+
+    def __init__(self, server: postgres_rigs.Server, url: str) -> None:
+        self._server, self._url = server, url
+        shared_rigs.empty(server, url)
+
+    def open(self) -> Store:
+        return shared_rigs.open_shared(self._url)
+
+    def check(self) -> None:
+        """Nothing but its rows is ours to look at."""
+
+    def copy(self) -> None:
+        """It is no file."""
+
+    def put_back(self, data: bytes) -> None:
+        raise AssertionError(f"there was no copy to put back, and here are {len(data)} bytes")
+
+
 # --- programs ---
+
+
+class Owner(NamedTuple):
+    """One of those who share a ledger: their address as they write it, whose letters they carry too, their state folder."""
+
+    email: str
+    also_for: tuple[str, ...]
+    home: str
+
+    def config(self, config: Config) -> Config:
+        """Give the settings as theirs."""
+        me = replace(config.me, email=self.email)
+        return replace(config, me=me, send=replace(config.send, also_for=self.also_for))
 
 
 class Life:
@@ -130,16 +167,25 @@ def _mortal(store: Store, life: Life) -> Store:
 
 
 class Program:
-    """One running program: its own store, and a life that may end."""
+    """One running program: its own store, and a life that may end. An `owner` has an installation of their own."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, owner: Owner | None = None) -> None:
         self.life = Life()
+        self._home = owner.home if owner is not None else ""
+        self.enter()
         self.store = _mortal(world.place.open(), self.life)
+        config = owner.config(world.config) if owner is not None else world.config
         self.context = Context(
-            store=self.store, config=world.config, templates=world.folder, zone=world.zone, clock=world.clock
+            store=self.store, config=config, templates=world.folder, zone=world.zone, clock=world.clock
         )
 
+    def enter(self) -> None:
+        """Be the program that runs: what an installation remembers is below a folder of its own."""
+        if self._home:
+            os.environ["XDG_STATE_HOME"] = self._home
+
     def __call__(self, verb: str, **params: object) -> dict[str, Any]:
+        self.enter()
         return verbs.call(verb, self.context, params)
 
     def close(self) -> None:
@@ -189,7 +235,7 @@ class Server:
         self.sha256: dict[str, set[str]] = {}
 
     def take(self, envelope: Envelope) -> None:
-        box = self.copies if envelope.recipient == ME.email else self.letters
+        box = self.copies if envelope.recipient == envelope.sender else self.letters
         box[envelope.message_id] += 1
         self.sha256.setdefault(envelope.message_id, set()).add(hashlib.sha256(envelope.raw).hexdigest())
 
@@ -212,9 +258,9 @@ class _Order(NamedTuple):
 class Worker:
     """A program that carries letters. `at` is where it stopped, empty while it does nothing."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, owner: Owner | None = None) -> None:
         self._world, self.name, self.at = world, name, ""
-        self.program = Program(world)
+        self.program = Program(world, owner)
         self.fault: BaseException | None = None
         self._orders: SimpleQueue[_Order] = SimpleQueue()
         self._told: SimpleQueue[str] = SimpleQueue()
@@ -242,6 +288,8 @@ class Worker:
 
     def deliver(self, envelope: Envelope, on_dot: Callable[[], bool]) -> Outcome:
         """Stand at the far end of the product's own `deliver`."""
+        writers = self.program.context.writers
+        assert writers is None or fold(envelope.sender) in writers, "letters leave where their writer's may"
         plan = self._stop(IN_HAND, envelope).plan
         if isinstance(plan.outcome, Exception):
             raise plan.outcome
@@ -260,6 +308,7 @@ class Worker:
     def _stop(self, where: str, envelope: Envelope, plan: Plan | None = None) -> _Order:
         self._told.put(where)
         order = self._orders.get()
+        self.program.enter()
         self._order = order if plan is None else order._replace(plan=plan)
         if order.dies:
             if where == AT_DOT and order.dot_left:

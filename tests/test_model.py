@@ -87,15 +87,21 @@ class Machine(RuleBasedStateMachine):
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(dir=os.environ["XDG_STATE_HOME"])))
         self.world = World(type(self).place(folder), folder, zone, quiet=quiet, weekdays=weekdays, undo=undo)
         self.world.dead = self.dead
-        self.desk = Program(self.world)
-        self.workers = [self._new_worker(), self._new_worker()]
+        self.desk = self._new_desk()
+        self.workers = [self._new_worker(0), self._new_worker(1)]
         self.rows: Rows = read_all(self.desk.store)
         for who in PEOPLE[:2]:
             self.do("add", who=who, kind="coffee", details=["why you left Rust"])
 
-    def _new_worker(self) -> Worker:
+    def _new_desk(self) -> Program:
+        return Program(self.world)
+
+    def _new_worker(self, which: int) -> Worker:  # noqa: ARG002  each of a team is somebody's
+        return Worker(self.world, self._next_worker())
+
+    def _next_worker(self) -> str:
         self.names += 1
-        return Worker(self.world, f"machine boot {self.names} {self.names}")
+        return f"machine boot {self.names} {self.names}"
 
     # --- how verbs are called ---
 
@@ -106,8 +112,8 @@ class Machine(RuleBasedStateMachine):
             self.desk("recover")
             before = self._look()
             found = self.desk(verb, **params)
-        except ThanksdError:
-            self._check_unchanged(verb, before)
+        except ThanksdError as error:
+            self._check_refused_well(verb, before, error)
             return None
         except DiedError:
             self._restart()
@@ -119,7 +125,8 @@ class Machine(RuleBasedStateMachine):
         self.spoken_of |= {one["id"] for one in found["thanks"]} if verb == "undo" else set()
         return found
 
-    def _check_unchanged(self, verb: str, before: Rows) -> None:
+    def _check_refused_well(self, verb: str, before: Rows, error: ThanksdError) -> None:
+        assert "older copy" not in error.message, "whoever has the newest is let in"
         # A draft that was rendered for showing is kept, whatever comes of showing it.
         assert {**read_all(self.desk.store), "draft": before["draft"]} == before, verb
 
@@ -145,7 +152,7 @@ class Machine(RuleBasedStateMachine):
 
     def _restart(self) -> None:
         self.desk.close()
-        self.desk = Program(self.world)
+        self.desk = self._new_desk()
 
     def a_held_one(self, which: int) -> str:
         """Give the number of a thanks whose letter is held, if there is any: few are."""
@@ -379,7 +386,7 @@ class Machine(RuleBasedStateMachine):
         if worker.is_dead():
             self.dead |= {worker.name} if is_known else set()
             worker.program.close()
-            self.workers[which] = self._new_worker()
+            self.workers[which] = self._new_worker(which)
 
     # --- the daemon's passes ---
 
@@ -523,6 +530,9 @@ class Machine(RuleBasedStateMachine):
         for nudge in self.desk("due_nudges", channel="desktop")["nudges"]:
             self.desk("nudges_shown", ids=nudge["ids"], popup_id=1000, server=":1.9")
         self._look()
+        self._next_moment()
+
+    def _next_moment(self) -> None:
         coming = [from_iso(one) for one in self._moments() if one is not None]
         later = [one for one in coming if one > self.world.now]
         self.world.clock.moment = min([*later, self.world.now + timedelta(hours=6)]) + timedelta(seconds=1)

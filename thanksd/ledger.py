@@ -248,10 +248,14 @@ def take_back(connection: Connection, now: datetime, thanks: int, popup_at: date
 
 
 def pass_on(connection: Connection, now: datetime, thanks: int, owner: str, popup_at: datetime) -> None:
-    """Let another owner of a shared ledger owe an open thanks; what reminded the one before is answered."""
+    """Let another owner of a shared ledger owe an open thanks; what reminded the one before is answered.
+
+    What the one before did with it can't be taken back any more.
+    """
     row = get(connection, thanks)
     _refuse_unless(row, (states.OWED, states.SNOOZED), "passed on")
-    change_thanks(connection, now, thanks, owner=owner, popup_at=popup_at)
+    undo = {"undo_state": None, "undo_nudge_at": None}
+    change_thanks(connection, now, thanks, owner=owner, popup_at=popup_at, **undo)
     _answer(connection, now, thanks, "passed on")
     journal.record(connection, now, thanks, "passed on", of=row.owner, to=owner)
 

@@ -49,6 +49,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 _BIG = BigInteger().with_variant(Integer(), "sqlite")
 
 
+# Text that is sorted, or looked for in a range: by its code points, as in SQLite, whatever language a server's database
+# sorts by. Most of those leave spaces and punctuation out.
+_SORTED = String().with_variant(String(collation="C"), "postgresql")
+
+
 class Base(DeclarativeBase):
     """Types that the columns below may name."""
 
@@ -67,7 +72,7 @@ class Person(Base):
     __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  SQLAlchemy's form; a number is never reused
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str]
-    name_key: Mapped[str] = mapped_column(String, index=True)
+    name_key: Mapped[str] = mapped_column(_SORTED, index=True)
     email: Mapped[str | None]
     email_key: Mapped[str | None] = mapped_column(unique=True)
     lang: Mapped[str | None]

@@ -126,9 +126,11 @@ def claim(
     if only is not None:
         ready = and_(ready, Letter.id.in_(only))
     first = select(Letter.id).where(ready).order_by(Letter.send_after, Letter.id).limit(most)
+    # This is run once; a subquery may be run by PostgreSQL for each letter it looks at, and lock as many each time.
+    mine = first.with_for_update(skip_locked=True).cte("mine")
     query = (
         update(Letter)
-        .where(Letter.id.in_(first.with_for_update(skip_locked=True).scalar_subquery()))
+        .where(Letter.id.in_(select(mine.c.id)))
         .values(
             state=states.SENDING,
             phase=states.PRE,
@@ -388,8 +390,7 @@ def copy_is_due() -> ColumnElement[bool]:
 
 
 def live_letter(connection: Connection, thanks: int) -> AnyRow | None:
-    """Give the newest letter of a thanks: id, thanks_id, state, sent_at, reason, to, send_after."""
-    query = select(
-        Letter.id, Letter.thanks_id, Letter.state, Letter.sent_at, Letter.reason, Letter.to, Letter.send_after
-    )
+    """Give the newest letter of a thanks: id, thanks_id, state, sent_at, reason, to, send_after, writer."""
+    columns = (Letter.id, Letter.thanks_id, Letter.state, Letter.sent_at, Letter.reason, Letter.to, Letter.send_after)
+    query = select(*columns, Letter.writer)
     return connection.execute(query.where(Letter.thanks_id == thanks).order_by(Letter.id.desc()).limit(1)).one_or_none()

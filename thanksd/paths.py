@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from thanksd.errors import ConfigError, PermissionDeniedError
 _PACKAGE = Path(__file__).resolve().parent
 # How a shared store's name may begin; the first is the one that SQLAlchemy is given.
 _SERVERS = ("postgresql+psycopg://", "postgresql://", "postgres://")
+# What SQLAlchemy takes for one, which may hold a slash.
+_WITH_PASSWORD = re.compile(r"[^:/]*:[^@]*@")
 
 
 def data_folder(name: str) -> Path:
@@ -63,8 +66,12 @@ def is_server(text: str) -> bool:
 
 def _server_url(text: str) -> str:
     """Give a server's URL with the driver that is ours. A password in it would be seen in `ps` and in unit files."""
+    from urllib.parse import unquote  # noqa: PLC0415  who has a file never needs it
+
     rest = text.partition("://")[2]
-    if ":" in rest.partition("/")[0].rpartition("@")[0] or "password=" in rest.partition("?")[2]:
+    if not rest.isprintable():
+        raise ConfigError("The store's name has a character that no name can hold.", "Type it anew.")
+    if _WITH_PASSWORD.match(rest) or "password=" in unquote(rest.partition("?")[2]):
         raise ConfigError("A password has no place in the store's name.", "Keep it in ~/.pgpass (mode 0600).")
     return f"{_SERVERS[0]}{rest}"
 

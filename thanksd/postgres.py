@@ -8,6 +8,7 @@ beside each other (they share the lock), so that daemons share the work.
 from __future__ import annotations
 
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,11 @@ from functools import cached_property
 from typing import Any, cast
 
 from sqlalchemy import URL, Connection, Engine, create_engine, text
-from sqlalchemy.exc import DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from thanksd import guard, paths, stamp
-from thanksd.errors import ConfigError, PermissionDeniedError, ThanksdError, TryLaterError
+from thanksd.errors import ConfigError, PermissionDeniedError, ThanksdError, TryLaterError, UsageError
 from thanksd.instance import InstanceLock
 from thanksd.stamp import Here, hashed
 from thanksd.store import Store, known_revisions
@@ -126,12 +127,21 @@ def make_engine(url: str | URL, *, keep_connections: bool) -> Engine:
     try:
         # A connection that was kept is asked whether it lives: servers restart, lines are cut.
         kept: dict[str, Any] = {"pool_pre_ping": True} if keep_connections else {"poolclass": NullPool}
-        return create_engine(url, connect_args=arguments, use_native_hstore=False, **kept)
+        engine = create_engine(url, connect_args=arguments, use_native_hstore=False, **kept)
+        # What can't be read in the store's name is found here, and not by each who connects.
+        engine.dialect.create_connect_args(engine.url)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigError(
             "The driver for a shared ledger is not installed.",
             "Install thanksd with it: pipx install 'WHEEL[postgres]'",
         ) from error
+    except (ArgumentError, ValueError) as error:
+        raise _unusable(str(error)) from error
+    return engine
+
+
+def _unusable(words: str) -> ConfigError:
+    return ConfigError(f"The store's name can't be used: {words}.", "It looks like this: postgresql://user@host/name")
 
 
 @contextmanager
@@ -171,6 +181,15 @@ def _read_place(connection: Connection) -> Here:
     return Here(place, f"the server {url.host or url.query.get('host', 'localhost')}", hashed(f"{place} {row.oid}"))
 
 
+# What comes while connecting has no code, words alone: the server's, and libpq's of what the store's name holds. In
+# another language it is said to be no answer, with those words.
+_REFUSED = re.compile(
+    r'(role|user|database) "[^"]*" does not exist|authentication failed|no pg_hba\.conf entry|no password supplied'
+    r"|permission denied for database"
+)
+_UNREADABLE = re.compile(r"invalid (connection option|port number|\S+ value)")
+
+
 class _Progress:
     """How far a transaction came."""
 
@@ -187,18 +206,31 @@ def explained() -> Iterator[_Progress]:
         raise _explain(error, progress) from error
 
 
+# By the beginning of the server's code for it (PostgreSQL's documentation, appendix A).
+_SAID: tuple[tuple[tuple[str, ...], type[ThanksdError], str, str], ...] = (
+    (("55P03",), TryLaterError, "Others are writing to the ledger. Nothing of this was stored.", "Try again."),
+    (
+        ("28", "42501", "3D"),
+        PermissionDeniedError,
+        "The server refused: {}. Nothing was stored.",
+        "Check user, ~/.pgpass, name.",
+    ),
+    (("23",), TryLaterError, "Somebody stored the same just now. Nothing of this was stored.", "Try again."),
+    (("53",), TryLaterError, "The server has no room: {}. Nothing of this was stored.", "Try again later."),
+)
+
+
 def _explain(error: DBAPIError, progress: _Progress) -> ThanksdError:
     words, state = " ".join(str(error.orig).split()), str(getattr(error.orig, "sqlstate", None) or "")
-    if state == "55P03":
-        return TryLaterError("Others are writing to the ledger. Nothing of this was stored.", "Try again.")
-    if state.startswith(("28", "42501", "3D")):
-        return PermissionDeniedError(
-            f"The server refused: {words}. Nothing was stored.", "Check user, ~/.pgpass, name."
-        )
-    if state.startswith("23"):
-        return TryLaterError("Somebody stored the same just now. Nothing of this was stored.", "Try again.")
-    if state.startswith("53"):
-        return TryLaterError(f"The server has no room: {words}. Nothing of this was stored.", "Try again later.")
+    if isinstance(error, DataError):
+        return UsageError(f"The ledger can't hold that: {words}. Nothing of this was stored.", "Say it otherwise.")
+    if not state and _UNREADABLE.search(words):
+        return _unusable(words)
+    if not state and _REFUSED.search(words):
+        state = "28"
+    for codes, kind, said, hint in _SAID:
+        if state.startswith(codes):
+            return kind(said.format(words), hint)
     if progress.is_ending:
         return TryLaterError("The server went away as this was stored. It may be stored or not.", "See: thanksd log")
     return TryLaterError(f"The server did not answer: {words}. Nothing of this was stored.", "Try again.")
@@ -237,9 +269,9 @@ class Line:
         self._seat = seat
         with explained():
             taken = engine.connect()
-        taken.detach()
-        # The driver's own: what SQLAlchemy knows of it ends here.
+        # The driver's own: what SQLAlchemy knows of it ends here, and with it the way to it.
         self._connection = cast("Any", taken.connection.driver_connection)
+        taken.detach()
         with self._or_gone():
             self._connection.autocommit = True
             self._connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, DAEMONS))

@@ -18,6 +18,9 @@ from thanksd.rows import AnyRow, AnySelect
 from thanksd.timing import Pause
 
 _MANY = 10
+# A store's numbers have 31 bits at the least; a higher one can't be bound everywhere, and names nothing either. What is
+# typed is read up to so many digits: Python refuses to read thousands.
+TOO_HIGH, DIGITS = 2**31, 20
 
 
 _COLUMNS = (
@@ -172,7 +175,7 @@ def find_ref(
     one of somebody else's where `of_others_too`. Raises NotFoundError, or UsageError listing the candidates.
     """
     if ref.isascii() and ref.isdigit():
-        return _by_number(connection, int(ref), "" if of_others_too else owner)
+        return _by_number(connection, int(ref[:DIGITS]), "" if of_others_too else owner)
     # What no store can hold (lone surrogates) matches nobody.
     words = fold(ref).encode(errors="replace").decode().split()
     candidates = _open_matches(connection, words, owner) if words else []
@@ -187,9 +190,8 @@ def find_ref(
 
 
 def _by_number(connection: Connection, number: int, owner: str) -> int:
-    # A store's numbers have 31 bits at the least; a longer one can't be bound everywhere, and names no thanks either.
     somebodys = and_(Thanks.id == number, Thanks.person_id.is_not(None))
-    found = connection.scalar(select(Thanks.owner).where(somebodys)) if number < 2**31 else None
+    found = connection.scalar(select(Thanks.owner).where(somebodys)) if number < TOO_HIGH else None
     if found is not None and owner not in ("", found):
         raise UsageError(
             f"Thanks {number} is owed by {found}. Nothing was changed.",
@@ -227,7 +229,7 @@ def _closed_match(connection: Connection, words: list[str], owner: str) -> int |
     )
     closed = and_(is_of(owner), Thanks.closed_at.is_not(None))
     query = select(Thanks.id).join(Person, Thanks.person_id == Person.id).where(wanted, closed)
-    found = connection.scalar(query.order_by(Thanks.closed_at.desc()).limit(1))
+    found = connection.scalar(query.order_by(Thanks.closed_at.desc(), Thanks.id.desc()).limit(1))
     return None if found is None else int(found)
 
 
@@ -253,7 +255,7 @@ def longer_name(connection: Connection, name: str) -> str | None:
     """
     start = fold(name) + " "
     query = select(Person.name).where(Person.name_key > start, Person.name_key < fold(name) + "!")
-    return connection.scalar(query.limit(1))
+    return connection.scalar(query.order_by(Person.name_key, Person.id).limit(1))
 
 
 def person_with_email(connection: Connection, email: str) -> AnyRow | None:

@@ -138,10 +138,11 @@ def bounce(connection: Connection, now: datetime, letter: int, thanks: int, popu
 
 
 def came_back() -> ColumnElement[bool]:
-    """Say of a thanks that its newest letter is one that came back, as its writer said."""
+    """Say of a thanks that its newest letter is one that came back, as its writer said, who owes it still."""
     other = aliased(Letter)
     newest = select(func.max(other.id)).where(other.thanks_id == Thanks.id).scalar_subquery()
-    is_it = select(Letter.id).where(Letter.id == newest, Letter.reason == states.BOUNCED).exists()
+    theirs = and_(Letter.reason == states.BOUNCED, Letter.writer == Thanks.owner)
+    is_it = select(Letter.id).where(Letter.id == newest, theirs).exists()
     return and_(Thanks.state.in_((states.OWED, states.SNOOZED)), is_it)
 
 

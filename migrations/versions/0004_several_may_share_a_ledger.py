@@ -22,6 +22,9 @@ def upgrade() -> None:
         "INSERT INTO member (owner, paused_at, paused_until, asked_at) "
         "SELECT '', paused_at, paused_until, asked_at FROM ledger"
     )
+    if op.get_bind().dialect.name == "postgresql":
+        # Names are looked for in ranges, and sorted, as in SQLite: a database of a language leaves spaces out.
+        op.alter_column("person", "name_key", type_=sa.String(collation="C"))
     with op.batch_alter_table("ledger") as ledger:
         for name in _OF_EACH:
             ledger.drop_column(name)

@@ -12,6 +12,7 @@ from thanksd.addresses import clean_text
 from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Person, Thanks
 from thanksd.moments import from_iso, local, say_short
+from thanksd.rows import AnyRow
 from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 from thanksd.verbs.sending import recover
@@ -87,7 +88,7 @@ def _take_back(connection: Connection, context: Context, now: datetime, number: 
     if row.state == states.CONFIRMED or (row.state == states.THANKED and row.undo_state is None):
         _take_letter_back(connection, context, now, number, first)
         return f"Taken back: {first}'s letter. Your text is kept. {_owed_words(row.nudge_at, now, context.zone)}"
-    if row.undo_state is None and _is_no_bounce(connection, now, number):
+    if row.undo_state is None and _is_no_bounce(connection, now, row):
         return f"Taken back: {first}'s letter did not come back."
     before = row.undo_nudge_at or row.nudge_at
     was = ledger.take_back(connection, now, number, next_popup(context, now, before))
@@ -95,9 +96,10 @@ def _take_back(connection: Connection, context: Context, now: datetime, number: 
     return f"Taken back: {what} for {name}. {_owed_words(before, now, context.zone)}"
 
 
-def _is_no_bounce(connection: Connection, now: datetime, number: int) -> bool:
-    letter = outbox.live_letter(connection, number)
-    return letter is not None and recovery.unbounce(connection, now, letter)
+def _is_no_bounce(connection: Connection, now: datetime, row: AnyRow) -> bool:
+    letter = outbox.live_letter(connection, row.id)
+    # The letter of whoever owed it before is not the present owner's to let have arrived.
+    return letter is not None and letter.writer == row.owner and recovery.unbounce(connection, now, letter)
 
 
 def _take_letter_back(connection: Connection, context: Context, now: datetime, number: int, first: str) -> None:

@@ -47,7 +47,7 @@ class Context:
     @property
     def writers(self) -> frozenset[str] | None:
         """Whose letters may leave from here: the user's, and those of `send.also_for`; None for everybody's."""
-        also = {fold(one) for one in self.config.send.also_for}
+        also = {fold(one) for one in self.config.send.also_for} - {""}
         return None if not self.store.is_shared or "*" in also else frozenset({self.owner, *also})
 
     @property

@@ -158,10 +158,10 @@ def _disown(connection: Connection, now: datetime, numbers: Sequence[int]) -> in
 
 def _named_in(connection: Connection, name: str) -> list[int]:
     """Give the thanks of others in whose notes or drafts the name stands: those words are the user's to change."""
-    in_json = cast(Thanks.details, String).contains(json.dumps(name)[1:-1], autoescape=True)
-    promised = select(Promise.thanks_id).where(Promise.text.contains(name, autoescape=True))
-    written = or_(*(column.contains(name, autoescape=True) for column in (Draft.subject, Draft.body)))
-    met = or_(*(column.contains(name, autoescape=True) for column in (Meeting.place, Meeting.about)))
+    in_json = cast(Thanks.details, String).icontains(json.dumps(name)[1:-1], autoescape=True)
+    promised = select(Promise.thanks_id).where(Promise.text.icontains(name, autoescape=True))
+    written = or_(*(column.icontains(name, autoescape=True) for column in (Draft.subject, Draft.body)))
+    met = or_(*(column.icontains(name, autoescape=True) for column in (Meeting.place, Meeting.about)))
     said = or_(
         in_json,
         Thanks.id.in_(promised),

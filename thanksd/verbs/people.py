@@ -88,7 +88,9 @@ def find(connection: Connection, who: str) -> AnyRow:
     Raises NotFoundError, or UsageError listing the candidates.
     """
     if who.isascii() and who.isdigit():
-        which = Person.id == min(int(who), 2**63 - 1)
+        # A longer number can't be bound everywhere, and names nobody either.
+        number = int(who[: queries.DIGITS])
+        which = Person.id == (number if number < queries.TOO_HIGH else 0)
     else:
         # What no store can hold (lone surrogates) matches nobody.
         key = fold(who).encode(errors="replace").decode()

@@ -35,9 +35,10 @@ def dispatch(context: Context, *, only: Sequence[int] | None = None) -> dict[str
 
 
 def leave_now(context: Context, thanks: Sequence[int]) -> dict[str, Any]:
-    """End the hold of these thanks' queued letters: they may leave at once."""
+    """End the hold of these thanks' queued letters, as far as they are the user's: they may leave at once."""
+    mine = outbox.is_by((context.owner,) if context.store.is_shared else None)
     with context.store.write() as connection:
-        waiting = Letter.thanks_id.in_(thanks) & (Letter.state == states.QUEUED)
+        waiting = Letter.thanks_id.in_(thanks) & (Letter.state == states.QUEUED) & mine
         changed = connection.execute(update(Letter).where(waiting).values(send_after=context.now))
     return {"letters": changed.rowcount}
 
