@@ -69,6 +69,7 @@ PROMISED = {
     *("add", "owed", "show", "edit", "draft", "send", "review", "snooze", "waive", "done", "undo", "outbox", "resolve"),
     *("people", "templates", "log", "run", "config", "credentials", "service", "demo", "help"),
     *("pause", "resume", "init", "doctor", "backup", "restore", "export", "import", "adopt"),
+    "move-store",
 }
 MAILDIR = '[me]\nname = "Sam Lee"\nemail = "sam@example.org"\n[transport]\nkind = "maildir"\n'
 
@@ -224,7 +225,7 @@ def test_the_version_is_one_line() -> None:
 
 def test_help_lists_every_command_of_the_contract() -> None:
     done = thanksd("--help")
-    listed = re.findall(r"^  ([a-z]+) ", done.out.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+) ", done.out.partition("Commands:")[2], re.MULTILINE)
     assert (done.code, done.err) == (0, "")
     assert set(listed) == PROMISED
 
