@@ -86,9 +86,8 @@ def is_older(row: AnyRow, *, is_shared: bool = False) -> bool:
     known = Witness(row.uid).tickets()
     if not is_shared:
         return row.serial not in known
-    # Others count on; a number as high as ours that is not ours was counted in another copy. Of two that are known the
-    # newer one may have come to nothing, and theirs have taken its place.
-    return row.serial not in known and all(count_of(row.serial) <= count_of(ticket) for ticket in known)
+    # Others count on; a number as high as ours that is not ours was counted in another copy.
+    return row.serial not in known and any(count_of(row.serial) <= count_of(ticket) for ticket in known)
 
 
 def elsewhere_words(row: AnyRow, here: Here, now: datetime) -> str:

@@ -251,10 +251,10 @@ class Line:
     def __init__(self, engine: Engine, seat: str) -> None:
         self._seat = seat
         with explained():
-            taken = engine.connect()
-        taken.detach()
+            taken = engine.raw_connection()
         # The driver's own: what SQLAlchemy knows of it ends here.
-        self._connection = cast("Any", taken.connection.driver_connection)
+        self._connection = cast("Any", taken.driver_connection)
+        taken.detach()
         with self._or_gone():
             self._connection.autocommit = True
             self._connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, DAEMONS))
