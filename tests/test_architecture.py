@@ -33,6 +33,7 @@ STORE = frozenset(
         "upgrade",
         "store",
         "postgres",
+        "transfer",
     }
 )
 
@@ -64,6 +65,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "queries": frozenset({"models", "rows"}),
     "ledger": frozenset({"journal", "models", "queries", "rows"}),
     "forgotten": frozenset({"models", "rows"}),
+    "transfer": frozenset({"models"}),
     "outbox": frozenset({"journal", "ledger", "models", "queries", "rows"}),
     "recovery": frozenset({"journal", "ledger", "models", "outbox", "rows"}),
     "copies": frozenset({"journal", "models", "outbox", "rows"}),

@@ -8,7 +8,7 @@ import shlex
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,10 @@ class SqliteStore(Store):
             # Kept connections have the old file open, for good.
             self._engine.dispose()
             raise
+
+    def whole(self) -> AbstractContextManager[Connection]:
+        """As `Store.whole`."""
+        return self.write(not_ours_too=True)
 
     def _leave_old_file(self) -> None:
         """Close kept connections where another file was put in the ledger's place since: they would read the old one.

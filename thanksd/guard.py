@@ -6,6 +6,7 @@ seen too. Reading is free to everybody.
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, select, update
@@ -18,6 +19,10 @@ from thanksd.stamp import Here, Witness, count_of, next_ticket
 
 # `used_at` is for people; writing it anew with each change would tell them no more.
 _USED_EVERY = timedelta(hours=1)
+
+# In the place of a machine, in the stamp of a ledger that was moved into another store, or is being moved into this
+# one: nobody is such a machine, so nobody is admitted.
+_GONE, _COMING = "moved", "coming"
 
 _COLUMNS = (Ledger.uid, Ledger.machine, Ledger.host, Ledger.install, Ledger.used_at, Ledger.serial)
 # Every write asks for it: building the statement costs more than asking.
@@ -45,13 +50,18 @@ def admit(connection: Connection, here: Here, *, is_shared: bool = False) -> Any
     row = row_of(connection)
     now = datetime.now(UTC)
     if is_elsewhere(row, here):
-        raise ConfigError(elsewhere_words(row, here, now), "If that machine is retired: thanksd adopt")
+        raise ConfigError(elsewhere_words(row, here, now), _elsewhere_hint(row))
+    refuse_older(row, is_shared=is_shared)
+    return row
+
+
+def refuse_older(row: AnyRow, *, is_shared: bool = False) -> None:
+    """Raise ConfigError where letters were claimed here from another copy of this ledger since."""
     if is_older(row, is_shared=is_shared):
         raise ConfigError(
             "This ledger is an older copy: letters left since then. Nothing was changed.",
             "If there is no newer one: thanksd adopt",
         )
-    return row
 
 
 def use(connection: Connection, here: Here, *, is_shared: bool = False) -> None:
@@ -82,10 +92,48 @@ def is_older(row: AnyRow, *, is_shared: bool = False) -> bool:
 
 
 def elsewhere_words(row: AnyRow, here: Here, now: datetime) -> str:
-    """Say who used the ledger last, and when."""
-    where = f"on {row.host}" if row.machine != here.machine else "by another installation on this machine"
+    """Say who used the ledger last, or where it was moved, and when."""
     when = f", {say_span(now - row.used_at)} ago" if row.used_at else ""
+    if is_gone(row):
+        return f"This ledger was moved to {row.host}{_of_machine(row)}{when}."
+    if is_coming(row):
+        return f"This ledger is not in use yet: its move from {row.host} was cut short{when}."
+    where = f"on {row.host}" if row.machine != here.machine else "by another installation on this machine"
     return f"This ledger was last used {where}{when}."
+
+
+def _of_machine(row: AnyRow) -> str:
+    # A server's name is the same for everybody, a file's is of one machine.
+    return "" if "://" in row.host else f" on {row.install}"
+
+
+def _elsewhere_hint(row: AnyRow) -> str:
+    if is_gone(row):
+        return f"Use that one: export THANKSD_STORE={shlex.quote(row.host)}"
+    if is_coming(row):
+        return f"Finish it: thanksd move-store {shlex.quote(row.host)} {shlex.quote(row.install)}"
+    return "If that machine is retired: thanksd adopt"
+
+
+def is_gone(row: AnyRow) -> bool:
+    """Say whether the ledger was moved into another store: this one is left as it was, and never to send again."""
+    return bool(row.machine == _GONE)
+
+
+def is_coming(row: AnyRow) -> bool:
+    """Say whether the ledger was being moved here and that was cut short: it was never in use here."""
+    return bool(row.machine == _COMING)
+
+
+def retire(connection: Connection, target: str, machine: str, ticket: int, now: datetime) -> None:
+    """Say that the ledger was moved to `target`, as people call that store, by `machine`; it has this ticket there."""
+    values = {"machine": _GONE, "host": target, "install": machine, "used_at": now, "serial": ticket}
+    connection.execute(update(Ledger).values(**values))
+
+
+def arrival(source: str, target: str, ticket: int, now: datetime) -> dict[str, object]:
+    """Give what the row of a ledger has that is being moved from `source` to `target` (as people call these stores)."""
+    return {"machine": _COMING, "host": source, "install": target, "used_at": now, "serial": ticket}
 
 
 class Turn:
@@ -109,6 +157,20 @@ class Turn:
     def take_over(self, connection: Connection) -> None:
         """Give a ticket to a ledger that was not admitted: it and no other copy will be, once this is settled."""
         self._advance(connection, row_of(connection, to_change=True), self.witness.tickets())
+
+    def hand_over(self, connection: Connection) -> int:
+        """Give the ticket that a ledger will have in another store, and know it beside the one it has here.
+
+        Once this one is retired, `settle` admits no copy of it any more.
+        """
+        row = row_of(connection)
+        self._ticket = next_ticket(max(row.serial, *self.witness.tickets(), 0))
+        self.witness.put(row.serial, self._ticket)
+        return self._ticket
+
+    def go_on(self, ticket: int) -> None:
+        """Take up what `hand_over` gave before, where the program was killed since; `settle` follows."""
+        self._ticket = ticket
 
     def _advance(self, connection: Connection, row: AnyRow, before: tuple[int, ...]) -> None:
         if row.uid != self._ledger:

@@ -33,6 +33,8 @@ WRITERS, DAEMONS, UPGRADES = 1, 2, 3
 # What a server must do that went away, or a client that was cut off with a transaction open: end it, so that others go
 # on. Seconds; the first two are libpq's own (its documentation, section 34.1.2), the others the server's settings.
 _CONNECT, _UNHEARD, _IDLE, _LOCKED, _STATEMENT = 5, 10, 10, 5, 30
+# The same, where a ledger is moved as a whole and the other store is waited for.
+_WHOLE = 600
 _SETTINGS = {
     # The phase before the dot must be on the server's disk, whatever it does for others.
     "synchronous_commit": "on",
@@ -79,6 +81,19 @@ class PostgresStore(Store):
             yield connection
             if not beside_others:
                 connection.execute(_TELL, {"who": self.seat})
+
+    @contextmanager
+    def whole(self) -> Iterator[Connection]:
+        """As `Store.whole`; no daemon begins meanwhile."""
+        with self.write(not_ours_too=True) as connection:
+            if not connection.scalar(TRY_LOCK, {"which": DAEMONS}):
+                raise TryLaterError(
+                    "Daemons have the shared ledger. Nothing was changed.",
+                    "Stop them all, on each machine: systemctl --user stop thanksd",
+                )
+            for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+                connection.exec_driver_sql(f"SET LOCAL {name} = '{_WHOLE}s'")
+            yield connection
 
     @property
     def here(self) -> Here:

@@ -68,6 +68,13 @@ class Store(ABC):
         answer), PermissionDeniedError, DataError.
         """
 
+    @abstractmethod
+    def whole(self) -> AbstractContextManager[Connection]:
+        """As `write`, for a ledger that changes hands as a whole, whosever it is: that may take its time.
+
+        Whoever has a file to themselves takes its `lock` before. Raises TryLaterError where daemons have a shared one.
+        """
+
     @property
     @abstractmethod
     def here(self) -> Here:

@@ -46,6 +46,7 @@ COMMANDS = {
     "export": ("ledgers", "Write everything into one file that any thanksd can read."),
     "import": ("ledgers", "Add what another ledger exported."),
     "adopt": ("ledgers", "Take over a ledger that another machine used."),
+    "move-store": ("moving", "Move the ledger to a server that a team shares, or back."),
     "demo": ("demo", "See it work, in a throw-away ledger."),
     "help": ("topics", "More about one topic."),
 }
@@ -140,8 +141,9 @@ class Root(Group):
         if cmd_name not in COMMANDS:
             return None
         module = import_module(f"thanksd.cli.{COMMANDS[cmd_name][0]}")
-        # A function can't be called by a word of Python's own.
-        command: click.Command = getattr(module, "import_" if cmd_name == "import" else cmd_name)
+        # A function can't be called by a word of Python's own, or with a dash.
+        name = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
+        command: click.Command = getattr(module, name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  as above
