@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from program_rigs import Start
 
-pytest_plugins = ["systemd_rigs", "cells"]
+pytest_plugins = ["systemd_rigs", "cells", "postgres_rigs"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 

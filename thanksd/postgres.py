@@ -7,8 +7,6 @@ beside each other (they share the lock), so that daemons share the work.
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,16 +16,15 @@ from sqlalchemy import URL, Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from thanksd import guard, paths, stamp
-from thanksd.errors import ConfigError, PermissionDeniedError, ThanksdError, TryLaterError
+from thanksd import guard, paths, server, stamp
+from thanksd.errors import ConfigError, ThanksdError, TryLaterError
 from thanksd.instance import InstanceLock
+from thanksd.server import DAEMONS, LOCKS, WRITERS
 from thanksd.stamp import Here, hashed
 from thanksd.store import Store, known_revisions
 
-# Where a change is told of (NOTIFY), and the class of our advisory locks: a server may keep other programs' too.
+# Where a change is told of (NOTIFY).
 CHANNEL = "thanksd"
-LOCKS = zlib.crc32(b"thanksd") >> 1
-WRITERS, DAEMONS, UPGRADES = 1, 2, 3
 
 # What a server must do that went away, or a client that was cut off with a transaction open: end it, so that others go
 # on. Seconds; the first two are libpq's own (its documentation, section 34.1.2), the others the server's settings.
@@ -41,10 +38,7 @@ _SETTINGS = {
     "TimeZone": "UTC",
 }
 
-_PLACE = text(
-    "SELECT system_identifier, oid, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline, datname"
-    " FROM pg_control_system(), pg_database WHERE datname = current_database()"
-)
+_PLACE = text(server.PLACE)
 LOCK = text("SELECT pg_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS)
 TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS)
 _TURN = LOCK.bindparams(which=WRITERS)
@@ -113,7 +107,7 @@ def make_engine(url: str | URL, *, keep_connections: bool) -> Engine:
     """Give an engine with our settings. Raises ConfigError where the driver is not installed."""
     options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
     arguments: dict[str, Any] = {
-        "application_name": f"thanksd {os.uname().nodename[:40]} {os.getpid()}",
+        "application_name": server.name_here(),
         "connect_timeout": _CONNECT,
         "keepalives_idle": _UNHEARD,
         "keepalives_interval": _UNHEARD // 2,
@@ -126,10 +120,7 @@ def make_engine(url: str | URL, *, keep_connections: bool) -> Engine:
         kept: dict[str, Any] = {"pool_pre_ping": True} if keep_connections else {"poolclass": NullPool}
         return create_engine(url, connect_args=arguments, use_native_hstore=False, **kept)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigError(
-            "The driver for a shared ledger is not installed.",
-            "Install thanksd with it: pipx install 'WHEEL[postgres]'",
-        ) from error
+        raise server.no_driver() from error
 
 
 @contextmanager
@@ -163,10 +154,9 @@ def _here(connection: Connection) -> Here:
 
 
 def _read_place(connection: Connection) -> Here:
-    row = connection.execute(_PLACE).one()
-    place = hashed(f"{row.system_identifier} {row.timeline}")
-    url = connection.engine.url
-    return Here(place, f"the server {url.host or url.query.get('host', 'localhost')}", hashed(f"{place} {row.oid}"))
+    row, url = connection.execute(_PLACE).one(), connection.engine.url
+    host = url.host or url.query.get("host", "")
+    return server.place(row.system_identifier, row.oid, row.timeline, host if isinstance(host, str) else host[0])
 
 
 class _Progress:
@@ -185,19 +175,15 @@ def explained() -> Iterator[_Progress]:
         raise _explain(error, progress) from error
 
 
+# What the server said no to by a code of its own was not stored, also at the end.
+_SURELY_NOT = ("25006", "28", "3D", "42501", "53", "55P03")
+
+
 def _explain(error: DBAPIError, progress: _Progress) -> ThanksdError:
-    words, state = " ".join(str(error.orig).split()), str(getattr(error.orig, "sqlstate", None) or "")
-    if state == "55P03":
-        return TryLaterError("Others are writing to the ledger. Nothing of this was stored.", "Try again.")
-    if state.startswith(("28", "42501", "3D")):
-        return PermissionDeniedError(
-            f"The server refused: {words}. Nothing was stored.", "Check user, ~/.pgpass, name."
-        )
-    if state.startswith("53"):
-        return TryLaterError(f"The server has no room: {words}. Nothing of this was stored.", "Try again later.")
-    if progress.is_ending:
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    if progress.is_ending and not state.startswith(_SURELY_NOT):
         return TryLaterError("The server went away as this was stored. It may be stored or not.", "See: thanksd log")
-    return TryLaterError(f"The server did not answer: {words}. Nothing of this was stored.", "Try again.")
+    return server.explain(str(error.orig), state)
 
 
 def open_shared(url: str, *, keep_connections: bool = False) -> PostgresStore:
