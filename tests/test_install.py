@@ -145,6 +145,33 @@ def test_install_upgrade_and_uninstall_of_somebody_who_has_only_a_home(
     assert [Path(path).name for path in said["left"]] == ["thanksd.db", "thanksd.db.lock"]
 
 
+def test_the_driver_of_a_shared_ledger_comes_when_asked_for_and_stays_through_an_upgrade(
+    machine_user: MachineUser, offline: dict[str, str]
+) -> None:
+    done = machine_user.run(
+        _HELPERS
+        + r"""
+        installing install EXTRAS=mysql 2>&1 | grep -v ^make | said unknown
+        ls ~/.local/share/thanksd 2>/dev/null | said nothing
+        installing install >&2 || fail "not installed"
+        THANKSD_STORE=postgresql:///nowhere thanksd 2>&1 | said without
+        installing install EXTRAS=postgres >&2 || fail "not installed"
+        installing install >&2 || fail "not upgraded"
+        ~/.local/share/thanksd/venv/bin/python -c 'import psycopg; print(psycopg.pq.__impl__)' | said driver
+        """,
+        timeout=300,
+        env=offline,
+    )
+    said = _lines(done)
+    assert said["unknown"] == [
+        "There is no extra 'mysql'. Nothing was changed.",
+        "There is: make install EXTRAS=postgres",
+    ]
+    assert "nothing" not in said
+    assert said["without"][0].startswith("This store is on a server, and the driver for that is not installed.")
+    assert said["driver"] == ["binary"]
+
+
 def test_pipx_users_get_the_service_and_the_menu_entry_and_make_install_leaves_theirs(
     machine_user: MachineUser, offline: dict[str, str], wheel: Path
 ) -> None:
