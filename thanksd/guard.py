@@ -45,7 +45,9 @@ def admit(connection: Connection, here: Here, *, is_shared: bool = False) -> Any
     row = row_of(connection)
     now = datetime.now(UTC)
     if is_elsewhere(row, here):
-        raise ConfigError(elsewhere_words(row, here, now), "If that machine is retired: thanksd adopt")
+        words = elsewhere_words(row, here, now, is_shared=is_shared)
+        retired = "If nobody goes on with the other" if is_shared else "If that machine is retired"
+        raise ConfigError(words, f"{retired}: thanksd adopt")
     if is_older(row, is_shared=is_shared):
         raise ConfigError(
             "This ledger is an older copy: letters left since then. Nothing was changed.",
@@ -81,10 +83,12 @@ def is_older(row: AnyRow, *, is_shared: bool = False) -> bool:
     return row.serial not in known and all(count_of(row.serial) <= count_of(ticket) for ticket in known)
 
 
-def elsewhere_words(row: AnyRow, here: Here, now: datetime) -> str:
-    """Say who used the ledger last, and when."""
-    where = f"on {row.host}" if row.machine != here.machine else "by another installation on this machine"
+def elsewhere_words(row: AnyRow, here: Here, now: datetime, *, is_shared: bool = False) -> str:
+    """Say who used the ledger last, and when; of a shared one where it was, as that is what changed."""
     when = f", {say_span(now - row.used_at)} ago" if row.used_at else ""
+    if is_shared:
+        return f"This ledger was put back from a copy, or moved, since it was last used on {row.host}{when}."
+    where = f"on {row.host}" if row.machine != here.machine else "by another installation on this machine"
     return f"This ledger was last used {where}{when}."
 
 

@@ -46,11 +46,10 @@ _SETTINGS = {
 _PLACE = text(server.PLACE)
 LOCK = text("SELECT pg_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS)
 TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS)
-# A dump put back into the same database makes its tables anew, each with another number. It is asked for in the very
-# transaction, as a daemon's connection may be older than that, and with the lock, as each question costs a way.
-_TABLE = "to_regclass('ledger')::oid::bigint"
-_TURN = text(f"SELECT {_TABLE}, pg_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS, which=WRITERS)
-_SHARED_TURN = text(f"SELECT {_TABLE}, pg_advisory_xact_lock_shared(:locks, :which)").bindparams(
+# The table's number is asked for in the very transaction, as a daemon's connection may be older than a dump put back,
+# and with the lock, as each question costs a way.
+_TURN = text(f"SELECT {server.TABLE}, pg_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS, which=WRITERS)
+_SHARED_TURN = text(f"SELECT {server.TABLE}, pg_advisory_xact_lock_shared(:locks, :which)").bindparams(
     locks=LOCKS, which=WRITERS
 )
 _TELL = text("SELECT pg_notify(:channel, :who)").bindparams(channel=CHANNEL)
@@ -87,7 +86,7 @@ class PostgresStore(Store):
     def here(self) -> Here:
         """The server's place: a ledger that was put back from a copy, or taken over by another server, has another."""
         with self.read() as connection:
-            return _here(connection, int(connection.scalar(text(f"SELECT {_TABLE}")) or 0))
+            return _here(connection, int(connection.scalar(text(f"SELECT {server.TABLE}")) or 0))
 
     @cached_property
     def seat(self) -> str:  # type: ignore[override]
@@ -160,7 +159,7 @@ def _refuse_unknown(revision: str) -> None:
 
 def _here(connection: Connection, table: int) -> Here:
     found: Here = connection.info["here"]
-    return found._replace(install=hashed(f"{found.install} {table}"))
+    return server.in_table(found, table)
 
 
 def _read_place(connection: Connection) -> Here:

@@ -39,10 +39,19 @@ DAEMONS_CONNECTED = (
 )
 
 
+# A dump put back into the same database makes its tables anew, each with another number.
+TABLE = "to_regclass('ledger')::oid::bigint"
+
+
 def place(system_identifier: int, oid: int, timeline: str, host: str) -> Here:
     """Give what the stamp of a ledger says that lies there, by the columns of `PLACE`."""
     here = hashed(f"{system_identifier} {timeline}")
     return Here(here, f"the server {host or 'localhost'}", hashed(f"{here} {oid}"))
+
+
+def in_table(here: Here, table: int) -> Here:
+    """Give the place of a ledger whose `TABLE` has that number, in a database at `here`."""
+    return here._replace(install=hashed(f"{here.install} {table}"))
 
 
 def name_here() -> str:

@@ -94,7 +94,8 @@ def _moved(connection: Connection) -> Finding | None:
     if ledger is None or found is None or ledger[2] is None:
         return None  # nobody used it yet
     uid, machine, install, host, serial = ledger
-    here = server.place(found[0], found[1], found[2], connection.info.host)
+    table = int(_value(connection, f"SELECT {server.TABLE}"))
+    here = server.in_table(server.place(found[0], found[1], found[2], connection.info.host), table)
     if (machine, install) != (here.machine, here.install):
         words = f"The ledger was last used on {host}, and lies elsewhere now: put back from a copy? Nothing is sent."
         return mend("store", words, "If that place is retired: thanksd adopt")

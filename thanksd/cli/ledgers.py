@@ -238,8 +238,14 @@ def adopt(context: click.Context, yes: bool) -> None:
     _look_for_daemon(context)
     if wants_json(context, adopted=found["adopted"], thanks=found["thanks"]):
         return
-    say("This ledger is this machine's now." if found["adopted"] else "This ledger is this machine's already.")
+    say(f"This ledger {_whose(context)} {'now' if found['adopted'] else 'already'}.")
     _say_held(found["thanks"])
+
+
+def _whose(context: click.Context) -> str:
+    from thanksd import paths  # noqa: PLC0415  as above
+
+    return "goes on where it is" if paths.is_server(state_of(context).store_url) else "is this machine's"
 
 
 def _world(context: click.Context) -> World:
