@@ -185,7 +185,7 @@ def test_a_ledger_put_back_elsewhere_or_older_is_told(own: Shared) -> None:
     own.server.do(f"CREATE DATABASE other TEMPLATE {own.name} OWNER team")
     other = Shared(own.server, own.server.url("other", "team"))
     found = other.one("store")
-    assert (found.state, found.remedy) == ("bad", "If that place is retired: thanksd adopt")
+    assert (found.state, found.remedy) == ("bad", "If nobody goes on with the other: thanksd adopt")
     assert thanksd("owed", "--store", other.url).code == 0
     assert "thanksd adopt" in thanksd("add", "Grace Hopper", "--store", other.url).err
 

@@ -97,8 +97,8 @@ def _moved(connection: Connection) -> Finding | None:
     table = int(_value(connection, f"SELECT {server.TABLE}"))
     here = server.in_table(server.place(found[0], found[1], found[2], connection.info.host), table)
     if (machine, install) != (here.machine, here.install):
-        words = f"The ledger was last used on {host}, and lies elsewhere now: put back from a copy? Nothing is sent."
-        return mend("store", words, "If that place is retired: thanksd adopt")
+        words = f"The ledger was put back from a copy, or moved, since it was last used on {host}: nothing is sent."
+        return mend("store", words, "If nobody goes on with the other: thanksd adopt")
     tickets = stamp.Witness(uid).tickets()
     if serial not in tickets and any(stamp.count_of(serial) <= stamp.count_of(ticket) for ticket in tickets):
         words = "The ledger is an older copy, and letters left since: nothing of it is sent from here."
