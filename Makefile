@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PIP_COMPILE := $(VENV)/tools/bin/pip-compile --quiet --no-header --generate-hashes --allow-unsafe --strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
 ARGS ?=
+EXTRAS ?=
 
 # Settings that would send an installation somewhere else than into .venv.
 unexport PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PYTHONHOME PYTHONPATH
@@ -31,9 +32,9 @@ help:  ## this list
 demo: $(VENV)/runtime  ## see the main job: a meeting, a nudge, a letter
 	@$(BIN)/thanksd demo
 
-install:  ## thanksd for you: program, menu entry, completion, man page; again: the newer version in its place
+install:  ## thanksd for you, menu entry, completion, man page; again: upgraded (EXTRAS=postgres: a shared ledger's driver)
 	$(need_python)
-	@$(PYTHON) -IB .ci/install.py install
+	@$(PYTHON) -IB .ci/install.py install $(EXTRAS)
 
 uninstall:  ## remove what make install made; your ledger, settings and templates stay
 	@$(PYTHON) -IB .ci/install.py uninstall
@@ -66,12 +67,13 @@ keystrokes: $(VENV)/dev  ## write docs/EXPERIENCE.md anew: what ten tasks cost
 
 # pip-tools is a maintainer's tool and stays out of the locks. Run this with the oldest Python we support: what only
 # that one needs (backports) is then locked too, and does no harm to newer ones. UPGRADE=--upgrade takes new versions.
-lock:  ## make the three locks anew from pyproject.toml
+lock:  ## make the four locks anew from pyproject.toml
 	$(PYTHON) -m venv $(VENV)/tools
 	$(VENV)/tools/bin/pip install --quiet pip-tools
 	$(PIP_COMPILE) -o requirements.lock pyproject.toml
+	$(PIP_COMPILE) -c requirements.lock --extra postgres -o requirements-postgres.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements.lock --only-build-deps --build-deps-for editable -o requirements-build.lock pyproject.toml
-	$(PIP_COMPILE) -c requirements.lock -c requirements-build.lock --extra dev --build-deps-for editable \
+	$(PIP_COMPILE) -c requirements-postgres.lock -c requirements-build.lock --extra dev --build-deps-for editable \
 		-o requirements-dev.lock pyproject.toml
 
 clean:  ## remove what make made here

@@ -23,13 +23,22 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from thanksd import __version__, paths, service  # noqa: E402  found by the line above
-from thanksd.errors import PermissionDeniedError, ThanksdError, TryLaterError, UnavailableError  # noqa: E402  as above
+from thanksd.errors import (  # noqa: E402  as above
+    PermissionDeniedError,
+    ThanksdError,
+    TryLaterError,
+    UnavailableError,
+    UsageError,
+)
 from thanksd.service import furniture  # noqa: E402  as above
 
 LINK = furniture.link(os.environ)
 VENV = furniture.program_folder(os.environ)
 VENVS = VENV.with_name("venvs")
 PROGRAM = VENV / "bin/thanksd"
+
+# An extra: what its lock holds beside everything else, and the package that shows that it is there.
+EXTRAS = {"postgres": ("requirements-postgres.lock", "psycopg")}
 
 _TO_BASH = "echo 'export PATH=\"$HOME/.local/bin:$PATH\"' >> "
 _MENDS = {"bash": f"{_TO_BASH}~/.bashrc", "zsh": f"{_TO_BASH}~/.zshrc", "fish": "fish_add_path ~/.local/bin"}
@@ -39,8 +48,12 @@ def _say(words: str) -> None:
     print(words, flush=True)  # noqa: T201  what it is for; before pip's own words, which come from a process beside us
 
 
-def install() -> None:
-    """Build this version beside the one that is there, put it in its place, and restart a daemon that runs."""
+def install(*extras: str) -> None:
+    """Build this version beside the one that is there, put it in its place, and restart a daemon that runs.
+
+    `extras` are wanted besides; those that were here stay.
+    """
+    lock = _lock({*extras, *_extras_here()})
     _refuse_root_of_somebody()
     _refuse_what_is_not_ours()
     was_here = LINK.is_symlink()
@@ -48,7 +61,7 @@ def install() -> None:
     paths.private_folder(VENV.parent)
     paths.private_folder(VENVS)
     with _alone():
-        fresh = _built(was_here=was_here)
+        fresh = _built(lock, was_here=was_here)
         _point(VENV, Path("venvs") / fresh.name)
         LINK.parent.mkdir(parents=True, exist_ok=True)
         _point(LINK, PROGRAM)
@@ -57,6 +70,20 @@ def install() -> None:
     _say_the_end()
     if any(done):
         sys.exit(max(done))
+
+
+def _lock(extras: set[str]) -> Path:
+    """Give the lock to install. Raises UsageError for an extra that there is not."""
+    if unknown := extras - EXTRAS.keys():
+        raise UsageError(
+            f"There is no extra {min(unknown)!r}. Nothing was changed.", f"There is: make install EXTRAS={min(EXTRAS)}"
+        )
+    return CHECKOUT / (EXTRAS[min(extras)][0] if extras else "requirements.lock")
+
+
+def _extras_here() -> set[str]:
+    """Give the extras that were installed before."""
+    return {name for name, (_, package) in EXTRAS.items() if [*VENV.glob(f"lib/*/site-packages/{package}-*.dist-info")]}
 
 
 def _refuse_root_of_somebody() -> None:
@@ -89,11 +116,11 @@ def _alone() -> Iterator[None]:
         os.close(folder)
 
 
-def _built(*, was_here: bool) -> Path:
+def _built(lock: Path, *, was_here: bool) -> Path:
     """Build this version in a new folder, and give that. Raises UnavailableError, with nothing left behind."""
     fresh = Path(tempfile.mkdtemp(prefix=f"{__version__}-", dir=VENVS))
     try:
-        _build(fresh)
+        _build(fresh, lock)
     except (subprocess.CalledProcessError, OSError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
         kept = " The thanksd that was here works as before." if was_here else ""
@@ -106,11 +133,11 @@ def _built(*, was_here: bool) -> Path:
     return fresh
 
 
-def _build(fresh: Path) -> None:
+def _build(fresh: Path, lock: Path) -> None:
     """Make the environment: what is locked, by its hashes, and this checkout's wheel, built by the locked backend."""
     subprocess.run([sys.executable, "-m", "venv", fresh], check=True)
     pip: list[str | Path] = [fresh / "bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--require-hashes", "-r", CHECKOUT / "requirements.lock"], check=True)
+    subprocess.run([*pip, "install", "--require-hashes", "-r", lock], check=True)
     with tempfile.TemporaryDirectory(dir=VENVS) as work:
         tools: list[str | Path] = ["--target", f"{work}/tools", "-r", CHECKOUT / "requirements-build.lock"]
         subprocess.run([*pip, "install", "--require-hashes", *tools], check=True)
@@ -190,7 +217,8 @@ def uninstall() -> None:
 
 def _letters_waiting() -> int:
     """Count the letters on their way; 0 where nobody can tell. Asked without a ledger, the program would make one."""
-    if not PROGRAM.exists() or not Path(os.environ.get("THANKSD_STORE") or paths.store_file()).exists():
+    store = os.environ.get("THANKSD_STORE") or str(paths.store_file())
+    if not PROGRAM.exists() or not (paths.is_server(store) or Path(store).exists()):
         return 0
     done = subprocess.run([PROGRAM, "outbox", "--json"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -211,6 +239,8 @@ def _remove_unit() -> None:
 
 def _say_what_stays() -> None:
     config = paths.config_file()
+    if paths.is_server(os.environ.get("THANKSD_STORE", "")):
+        _say("The shared ledger stays where it is, with your part in it.")
     kept = {"ledger": paths.store_file(), "settings": config, "templates": paths.user_templates(config)}
     for word, path in kept.items():
         if path.exists():
@@ -221,7 +251,7 @@ def main() -> None:
     """Run the step that is named."""
     steps = {"install": install, "uninstall": uninstall}
     try:
-        steps[sys.argv[1]]()
+        steps[sys.argv[1]](*sys.argv[2:])
     except ThanksdError as error:
         sys.stderr.write(f"{error.message}\n{error.hint}\n")
         sys.exit(error.exit_code)

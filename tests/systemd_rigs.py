@@ -175,7 +175,11 @@ def wheels(machine_account: MachineUser) -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o755)
         pip = [str(machine_account.home / "venv/bin/python"), "-m", "pip", "download", "-q", "-d", str(folder)]
-        for words in (["-r", "requirements.lock"], ["-r", "requirements-build.lock"], ["pip", "setuptools", "wheel"]):
+        for words in (
+            ["-r", "requirements-postgres.lock"],
+            ["-r", "requirements-build.lock"],
+            ["pip", "setuptools", "wheel"],
+        ):
             done = subprocess.run(
                 [*pip, *words], cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=300
             )

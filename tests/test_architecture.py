@@ -59,8 +59,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "database": frozenset(
         {"guard", "instance", "kept", "models", "mounts", "paths", "postgres", "stamp", "store", "upgrade"}
     ),
-    "postgres": frozenset({"guard", "instance", "models", "paths", "stamp", "store", "upgrade"}),
-    "upgrade": frozenset({"database", "mounts", "paths", "postgres", "store"}),
+    "server": frozenset({"stamp"}),
+    "postgres": frozenset({"guard", "instance", "models", "paths", "server", "stamp", "store", "upgrade"}),
+    "upgrade": frozenset({"database", "mounts", "paths", "postgres", "server", "store"}),
     "journal": frozenset({"models", "rows"}),
     "queries": frozenset({"models", "rows"}),
     "ledger": frozenset({"journal", "models", "queries", "rows"}),
@@ -99,6 +100,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "apscheduler": frozenset({"daemon"}),
     "keyring": frozenset({"credentials"}),
     "jeepney": frozenset({"channels"}),
+    "psycopg": frozenset({"server"}),
     "click": frozenset({"cli"}),
 }
 

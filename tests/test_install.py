@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import parts
 import pytest
+from postgres_rigs import builds, server
 
 from thanksd import __version__
 
@@ -143,6 +144,53 @@ def test_install_upgrade_and_uninstall_of_somebody_who_has_only_a_home(
     assert said["again"][0] == "thanksd is not installed here by make install."
     assert said["active"] == ["inactive"]
     assert [Path(path).name for path in said["left"]] == ["thanksd.db", "thanksd.db.lock"]
+
+
+def test_the_driver_of_a_shared_ledger_comes_when_asked_for_stays_and_reaches_its_server_from_the_unit(
+    machine_user: MachineUser, offline: dict[str, str]
+) -> None:
+    machine_user.write(".config/thanksd/config.toml", _SETTINGS.format(home=machine_user.home))
+    with server(builds()[0], "127.0.0.1") as at:
+        at.folder.chmod(0o755)
+        by_address = at.new_database()
+        name = by_address.rpartition("/")[2]
+        at.do("ALTER ROLE team PASSWORD 'word'")
+        rules = "local all all trust\nhost all all all scram-sha-256\n"
+        (at.folder / "data" / "pg_hba.conf").write_text(rules, encoding="utf-8")
+        at.do("SELECT pg_reload_conf()")
+        done = machine_user.run(
+            _HELPERS
+            + rf"""
+            installing install EXTRAS=mysql 2>&1 | grep -v ^make | said unknown
+            ls ~/.local/share/thanksd 2>/dev/null | said nothing
+            installing install >&2 || fail "not installed"
+            THANKSD_STORE=postgresql:///nowhere thanksd 2>&1 | said without
+            installing install EXTRAS=postgres >&2 || fail "not installed"
+            installing install >&2 || fail "not upgraded"
+            ~/.local/share/thanksd/venv/bin/python -c 'import psycopg; print(psycopg.pq.__impl__)' | said driver
+            (umask 077; echo '127.0.0.1:{at.port}:{name}:team:word' >~/.pgpass)
+            for store in 'postgresql://team@/{name}?host={at.folder}&port={at.port}' '{by_address}'; do
+                export THANKSD_STORE=$store
+                thanksd service install >&2 || fail "no service"
+                until thanksd doctor --offline >~/out; grep -q '1 daemon runs' ~/out; do sleep 0.2; done
+                grep -P '\t(daemon|team|store)\t' ~/out | cut -f1,2,3 | said doctor
+                unset THANKSD_STORE
+            done
+            """,
+            timeout=500,
+            env=offline,
+        )
+    said = _lines(done)
+    assert said["unknown"] == [
+        "There is no extra 'mysql'. Nothing was changed.",
+        "There is: make install EXTRAS=postgres",
+    ]
+    assert "nothing" not in said
+    assert said["without"][0].startswith("This store is on a server, and the driver for that is not installed.")
+    assert said["driver"] == ["binary"]
+    words = [line.split("\t") for line in said["doctor"]]
+    assert [(state, check) for state, check, _ in words] == [("ok", "store"), ("ok", "team"), ("ok", "daemon")] * 2
+    assert ["1 daemon runs" in text for _, check, text in words if check == "team"] == [True, True]
 
 
 def test_pipx_users_get_the_service_and_the_menu_entry_and_make_install_leaves_theirs(

@@ -14,7 +14,7 @@ import parts
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-postgres.lock")
 SHIPPED = ("templates", "migrations", "systemd")
 INSIDE = ("thanksd/desktop", "thanksd/help")
 
@@ -73,6 +73,15 @@ def test_the_wheel_brings_the_command_the_licence_and_the_dependencies(wheel: Pa
     assert _names(runtime) == _names(_project()["project"]["dependencies"])
 
 
+def test_the_wheel_brings_the_driver_of_a_shared_ledger_to_who_asks_for_it(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    lines = archive.read(name).decode().splitlines()
+    asked = [line.removeprefix("Requires-Dist: ") for line in lines if "extra == 'postgres'" in line]
+    assert "Provides-Extra: postgres" in lines
+    assert [one.split(";")[0].strip() for one in asked] == _project()["project"]["optional-dependencies"]["postgres"]
+
+
 def test_the_sdist_can_be_tested_and_packaged_again(dist: Path) -> None:
     (sdist,) = dist.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
@@ -85,6 +94,9 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     runtime, dev, build = (_locked(lock) for lock in ("requirements.lock", "requirements-dev.lock", LOCKS[1]))
     assert _names(project["project"]["dependencies"]) - set(runtime) == set()
     assert _names(project["project"]["optional-dependencies"]["dev"]) - set(dev) == set()
+    extra = _locked("requirements-postgres.lock")
+    assert _names(project["project"]["optional-dependencies"]["postgres"]) - set(extra) == set()
+    assert runtime.items() - extra.items() == set()
     assert _names(project["build-system"]["requires"]) - set(build) == set()
 
 

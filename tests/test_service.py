@@ -116,6 +116,32 @@ def test_no_secret_is_written_into_a_unit() -> None:
     assert "hunter2" not in service.unit_text("/bin/true", {"SMTP_PASSWORD": "hunter2"})
 
 
+def test_the_unit_of_a_shared_ledger_knows_the_server_and_sees_its_socket(home: Path) -> None:
+    environ = {
+        "THANKSD_STORE": "postgresql:///thanks?host=/tmp/pg",
+        "PGPASSFILE": "/etc/pass",
+        "PGPASSWORD": "hunter2",
+        "PGHOST": "/var/tmp/pg",
+    }
+    text = service.unit_text("/bin/true", environ)
+    for line in (
+        'Environment="THANKSD_STORE=postgresql:///thanks?host=/tmp/pg"',
+        'Environment="PGPASSFILE=/etc/pass"',
+        # PrivateTmp= would hide them.
+        'BindReadOnlyPaths="-/tmp/pg"',
+        'BindReadOnlyPaths="-/var/tmp/pg"',
+    ):
+        assert line in text.splitlines()
+    assert "hunter2" not in text
+    assert "PGPASSFILE" not in service.unit_text("/bin/true", {**environ, "THANKSD_STORE": str(home / "mine.db")})
+    found = filled_in(text)
+    assert found is not None
+    assert texts(found)[service.NAME] == text
+    assert _verify(text, home).returncode == 0
+    with pytest.raises(ConfigError):
+        service.unit_text("/bin/true", {"THANKSD_STORE": "postgresql:///thanks?user=a&password=hunter2"})
+
+
 def test_without_a_user_manager_the_unit_is_written_and_the_hint_says_how_to_start_it(home: Path) -> None:
     program = _program(home / "bin")
     with pytest.raises(UnavailableError) as refused:

@@ -74,6 +74,14 @@ class Client:
         result: dict[str, Any] = answer["result"]
         return result
 
+    def ask_daemon(self, verb: str) -> dict[str, Any] | None:
+        """Call a verb, without arguments, of the daemon alone; None where it has no result for us, or is not there.
+
+        Raises TryLaterError as `call` does.
+        """
+        answer = self._ask({"verb": verb, "params": {}})
+        return None if answer is None else answer.get("result")
+
     def waiting_lines(self) -> list[dict[str, Any]]:
         """Give the nudges that no popup could show, as lines for this terminal; say shown() once they are printed."""
         if self._world is not None and self._lines_wanted and not self.daemon:

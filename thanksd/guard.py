@@ -50,7 +50,8 @@ def admit(connection: Connection, here: Here, *, is_shared: bool = False) -> Any
     row = row_of(connection)
     now = datetime.now(UTC)
     if is_elsewhere(row, here):
-        raise ConfigError(elsewhere_words(row, here, now), _elsewhere_hint(row))
+        words = elsewhere_words(row, here, now, is_shared=is_shared)
+        raise ConfigError(words, _elsewhere_hint(row, is_shared=is_shared))
     refuse_older(row, is_shared=is_shared)
     return row
 
@@ -91,13 +92,15 @@ def is_older(row: AnyRow, *, is_shared: bool = False) -> bool:
     return row.serial not in known and all(count_of(row.serial) <= count_of(ticket) for ticket in known)
 
 
-def elsewhere_words(row: AnyRow, here: Here, now: datetime) -> str:
-    """Say who used the ledger last, or where it was moved, and when."""
+def elsewhere_words(row: AnyRow, here: Here, now: datetime, *, is_shared: bool = False) -> str:
+    """Say who used the ledger last, or where it went, and when; of a shared one where it was: that is what changed."""
     when = f", {say_span(now - row.used_at)} ago" if row.used_at else ""
     if is_gone(row):
         return f"This ledger was moved to {row.host}{_of_machine(row)}{when}."
     if is_coming(row):
         return f"This ledger is not in use yet: its move from {row.host} was cut short{when}."
+    if is_shared:
+        return f"This ledger was put back from a copy, or moved, since it was last used on {row.host}{when}."
     where = f"on {row.host}" if row.machine != here.machine else "by another installation on this machine"
     return f"This ledger was last used {where}{when}."
 
@@ -107,12 +110,12 @@ def _of_machine(row: AnyRow) -> str:
     return "" if "://" in row.host else f" on {row.install}"
 
 
-def _elsewhere_hint(row: AnyRow) -> str:
+def _elsewhere_hint(row: AnyRow, *, is_shared: bool) -> str:
     if is_gone(row):
         return f"Use that one: export THANKSD_STORE={shlex.quote(row.host)}"
     if is_coming(row):
         return f"Finish it: thanksd move-store {shlex.quote(row.host)} {shlex.quote(row.install)}"
-    return "If that machine is retired: thanksd adopt"
+    return f"{'If nobody goes on with the other' if is_shared else 'If that machine is retired'}: thanksd adopt"
 
 
 def is_gone(row: AnyRow) -> bool:

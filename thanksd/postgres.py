@@ -7,9 +7,7 @@ beside each other (they share the lock), so that daemons share the work.
 
 from __future__ import annotations
 
-import os
 import re
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,16 +17,15 @@ from sqlalchemy import URL, Connection, Engine, create_engine, text
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from thanksd import guard, paths, stamp
-from thanksd.errors import ConfigError, PermissionDeniedError, ThanksdError, TryLaterError, UsageError
+from thanksd import guard, paths, server, stamp
+from thanksd.errors import ConfigError, ThanksdError, TryLaterError, UsageError
 from thanksd.instance import InstanceLock
+from thanksd.server import DAEMONS, LOCKS, WRITERS
 from thanksd.stamp import Here, hashed
 from thanksd.store import Store, known_revisions
 
-# Where a change is told of (NOTIFY), and the class of our advisory locks: a server may keep other programs' too.
+# Where a change is told of (NOTIFY).
 CHANNEL = "thanksd"
-LOCKS = zlib.crc32(b"thanksd") >> 1
-WRITERS, DAEMONS, UPGRADES = 1, 2, 3
 
 # What a server must do that went away, or a client that was cut off with a transaction open: end it, so that others go
 # on. Seconds; the first two are libpq's own (its documentation, section 34.1.2), the others the server's settings.
@@ -41,17 +38,23 @@ _SETTINGS = {
     "lock_timeout": f"{_LOCKED}s",
     "statement_timeout": f"{_STATEMENT}s",
     "idle_in_transaction_session_timeout": f"{_IDLE}s",
+    # A daemon that was cut off holds the daemons' lock until its server finds it gone: not for the usual two hours.
+    "tcp_keepalives_idle": f"{_UNHEARD}s",
+    "tcp_keepalives_interval": f"{_UNHEARD // 2}s",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": f"{_UNHEARD}s",
     "TimeZone": "UTC",
 }
 
-_PLACE = text(
-    "SELECT system_identifier, oid, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline, datname"
-    " FROM pg_control_system(), pg_database WHERE datname = current_database()"
-)
+_PLACE = text(server.PLACE)
 LOCK = text("SELECT pg_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS)
 TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS)
-_TURN = LOCK.bindparams(which=WRITERS)
-_SHARED_TURN = text("SELECT pg_advisory_xact_lock_shared(:locks, :which)").bindparams(locks=LOCKS, which=WRITERS)
+# The table's number is asked for in the very transaction, as a daemon's connection may be older than a dump put back,
+# and with the lock, as each question costs a way.
+_TURN = text(f"SELECT {server.TABLE}, pg_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS, which=WRITERS)
+_SHARED_TURN = text(f"SELECT {server.TABLE}, pg_advisory_xact_lock_shared(:locks, :which)").bindparams(
+    locks=LOCKS, which=WRITERS
+)
 _TELL = text("SELECT pg_notify(:channel, :who)").bindparams(channel=CHANNEL)
 _REVISION = text("SELECT version_num FROM alembic_version")
 
@@ -77,7 +80,7 @@ class PostgresStore(Store):
         """As `Store.write`; who waits for a change elsewhere is told of it, but for moves on letters."""
         with _begun(self._engine, _SHARED_TURN if beside_others else _TURN) as connection:
             if not not_ours_too:
-                guard.use(connection, _here(connection), is_shared=True)
+                guard.use(connection, _here(connection, connection.info["table"]), is_shared=True)
             yield connection
             if not beside_others:
                 connection.execute(_TELL, {"who": self.seat})
@@ -99,7 +102,7 @@ class PostgresStore(Store):
     def here(self) -> Here:
         """The server's place: a ledger that was put back from a copy, or taken over by another server, has another."""
         with self.read() as connection:
-            return _here(connection)
+            return _here(connection, int(connection.scalar(text(f"SELECT {server.TABLE}")) or 0))
 
     @cached_property
     def seat(self) -> str:  # type: ignore[override]
@@ -131,7 +134,7 @@ def make_engine(url: str | URL, *, keep_connections: bool) -> Engine:
     """Give an engine with our settings. Raises ConfigError where the driver is not installed."""
     options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
     arguments: dict[str, Any] = {
-        "application_name": f"thanksd {os.uname().nodename[:40]} {os.getpid()}",
+        "application_name": server.name_here(),
         "connect_timeout": _CONNECT,
         "keepalives_idle": _UNHEARD,
         "keepalives_interval": _UNHEARD // 2,
@@ -146,10 +149,7 @@ def make_engine(url: str | URL, *, keep_connections: bool) -> Engine:
         # What can't be read in the store's name is found here, and not by each who connects.
         engine.dialect.create_connect_args(engine.url)
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise ConfigError(
-            "The driver for a shared ledger is not installed.",
-            "Install thanksd with it: pipx install 'WHEEL[postgres]'",
-        ) from error
+        raise server.no_driver() from error
     except (ArgumentError, ValueError) as error:
         raise _unusable(str(error)) from error
     return engine
@@ -166,7 +166,7 @@ def _begun(engine: Engine, turn: Any = None) -> Iterator[Connection]:  # noqa: A
         if "here" not in connection.info:
             _look_at(connection)
         if turn is not None:
-            connection.execute(turn)
+            connection.info["table"] = connection.scalar(turn)
         yield connection
         progress.is_ending = turn is not None
         connection.commit()
@@ -184,24 +184,18 @@ def _refuse_unknown(revision: str) -> None:
         raise ConfigError("The shared ledger was changed by a newer thanksd.", "Install that version here too.")
 
 
-def _here(connection: Connection) -> Here:
+def _here(connection: Connection, table: int) -> Here:
     found: Here = connection.info["here"]
-    return found
+    return server.in_table(found, table)
 
 
 def _read_place(connection: Connection) -> Here:
-    row = connection.execute(_PLACE).one()
-    place = hashed(f"{row.system_identifier} {row.timeline}")
-    url = connection.engine.url
-    return Here(place, f"the server {url.host or url.query.get('host', 'localhost')}", hashed(f"{place} {row.oid}"))
+    row, url = connection.execute(_PLACE).one(), connection.engine.url
+    host = url.host or url.query.get("host", "")
+    return server.place(row.system_identifier, row.oid, row.timeline, host if isinstance(host, str) else host[0])
 
 
-# What comes while connecting has no code, words alone: the server's, and libpq's of what the store's name holds. In
-# another language it is said to be no answer, with those words.
-_REFUSED = re.compile(
-    r'(role|user|database) "[^"]*" does not exist|authentication failed|no pg_hba\.conf entry|no password supplied'
-    r"|permission denied for database"
-)
+# What comes while connecting has no code, words alone: libpq's of what the store's name holds.
 _UNREADABLE = re.compile(r"invalid (connection option|port number|\S+ value)")
 
 
@@ -221,34 +215,19 @@ def explained() -> Iterator[_Progress]:
         raise _explain(error, progress) from error
 
 
-# By the beginning of the server's code for it (PostgreSQL's documentation, appendix A).
-_SAID: tuple[tuple[tuple[str, ...], type[ThanksdError], str, str], ...] = (
-    (("55P03",), TryLaterError, "Others are writing to the ledger. Nothing of this was stored.", "Try again."),
-    (
-        ("28", "42501", "3D"),
-        PermissionDeniedError,
-        "The server refused: {}. Nothing was stored.",
-        "Check user, ~/.pgpass, name.",
-    ),
-    (("23",), TryLaterError, "Somebody stored the same just now. Nothing of this was stored.", "Try again."),
-    (("53",), TryLaterError, "The server has no room: {}. Nothing of this was stored.", "Try again later."),
-)
+# What the server said no to by a code of its own was not stored, also at the end.
+_SURELY_NOT = ("23", "25006", "28", "3D", "42501", "53", "55P03")
 
 
 def _explain(error: DBAPIError, progress: _Progress) -> ThanksdError:
-    words, state = " ".join(str(error.orig).split()), str(getattr(error.orig, "sqlstate", None) or "")
+    words, state = str(error.orig), str(getattr(error.orig, "sqlstate", None) or "")
     if isinstance(error, DataError):
         return UsageError(f"The ledger can't hold that: {words}. Nothing of this was stored.", "Say it otherwise.")
     if not state and _UNREADABLE.search(words):
         return _unusable(words)
-    if not state and _REFUSED.search(words):
-        state = "28"
-    for codes, kind, said, hint in _SAID:
-        if state.startswith(codes):
-            return kind(said.format(words), hint)
-    if progress.is_ending:
+    if progress.is_ending and not state.startswith(_SURELY_NOT):
         return TryLaterError("The server went away as this was stored. It may be stored or not.", "See: thanksd log")
-    return TryLaterError(f"The server did not answer: {words}. Nothing of this was stored.", "Try again.")
+    return server.explain(words, state)
 
 
 def open_shared(url: str, *, keep_connections: bool = False) -> PostgresStore:

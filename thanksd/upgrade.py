@@ -122,18 +122,18 @@ def bring_server_up_to_date(store: PostgresStore) -> None:
     Daemons of the version before hold a lock of their own as long as they run (`wakeup`): there must be none.
     Raises TryLaterError where there is.
     """
-    from thanksd import postgres  # noqa: PLC0415  who has a file never needs it
+    from thanksd import postgres, server  # noqa: PLC0415  who has a file never needs them
 
     engine = postgres.make_engine(store.url, keep_connections=False)
     with postgres.explained(), engine.connect() as connection, connection.begin():
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_WAIT_SECONDS:.0f}s'")
-        connection.execute(postgres.LOCK, {"which": postgres.UPGRADES})
+        connection.execute(postgres.LOCK, {"which": server.UPGRADES})
         if postgres.read_revision(connection) == known_revisions()[-1]:
             return
-        if not connection.scalar(postgres.TRY_LOCK, {"which": postgres.DAEMONS}):
+        if not connection.scalar(postgres.TRY_LOCK, {"which": server.DAEMONS}):
             raise TryLaterError(
                 "The shared ledger must be upgraded first, and daemons of the version before have it. Nothing is lost.",
                 "Stop them all, on each machine: systemctl --user stop thanksd",
             )
-        connection.execute(postgres.LOCK, {"which": postgres.WRITERS})
+        connection.execute(postgres.LOCK, {"which": server.WRITERS})
         _run_alembic(connection)

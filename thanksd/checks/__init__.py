@@ -15,7 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
-from thanksd import config
+from thanksd import config, paths
+from thanksd.addresses import fold
 from thanksd.errors import ConfigError, ThanksdError
 
 OK, WARN, BAD = "ok", "warn", "bad"
@@ -42,6 +43,19 @@ class Place:
     environ: Mapping[str, str]
     now: datetime
     offline: bool
+
+    @property
+    def is_shared(self) -> bool:
+        """Say whether a server keeps the ledger, for several people."""
+        return paths.is_server(self.store)
+
+    def owner(self) -> str:
+        """Give whose thanks are the user's here, as `Context.owner` does. Raises NotLookedAtError where nobody said."""
+        if not self.is_shared:
+            return ""
+        if not (address := self.settings().me.email):
+            raise NotLookedAtError("Not looked at: your own address is not set.")
+        return fold(address)
 
     def settings(self) -> config.Config:
         """Read the config. Raises NotLookedAtError where it can't be: the check `config` says why."""
@@ -84,11 +98,24 @@ CHECKS = (
     Check("unit", "running", 15),
     Check("environment", "system", 5),
 )
+# What is looked at of a ledger that a server keeps, in the place of the file's own.
+_OF_A_SERVER = {
+    "store": (Check("store", "shared", 20), Check("connection", "shared", 15), Check("durability", "shared", 15)),
+    "folder": (),
+    "disk": (),
+    "letters": (Check("letters", "ledger", 15), Check("team", "team", 15), Check("sessions", "team", 15)),
+    "copies": (Check("copies", "shared", 15),),
+}
+SHARED = tuple(one for check in CHECKS for one in _OF_A_SERVER.get(check.name, (check,)))
 
 
-def examine(place: Place, checks: tuple[Check, ...] = CHECKS) -> Iterator[Finding]:
-    """Run every check at once, and give what each found, in the order of the table, as soon as it is known."""
-    for one in [_Running(check, place) for check in checks]:
+def examine(place: Place, checks: tuple[Check, ...] = ()) -> Iterator[Finding]:
+    """Run these checks at once, every one of this kind of ledger if none is named.
+
+    What each found is given in the order of the table, as soon as it is known.
+    """
+    wanted = checks or (SHARED if place.is_shared else CHECKS)
+    for one in [_Running(check, place) for check in wanted]:
         yield from one.wait()
 
 

@@ -1,51 +1,27 @@
-"""The checks `store` and `letters`: is the ledger whole and of this version, and does a letter wait for a person.
-
-The file is opened for reading alone, beside the engine: opening it as every command does would upgrade it.
-"""
+"""The checks `store` of a ledger that is a file, and `letters` of either kind: is it whole, and does a letter wait."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from thanksd import database, paths, stamp, states
-from thanksd.checks import Finding, NotLookedAtError, Place, look_at, mend, ok
+from thanksd.checks import Finding, Place, look_at, mend, ok
+from thanksd.checks.reading import connect, mine, moment_of, reading
 from thanksd.store import known_revisions
 
 # Seconds that a table is checked for: while it is read nobody can write, and the daemon gives up after five.
 _TABLE_SECONDS = 2.0
-_BUSY_SECONDS = 3.0
 _STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
 
 # A letter that is held so long is one its writer does not know of, or forgot.
 _LONG = timedelta(days=2)
 
 _MENDED = "A command mends it: thanksd"
-
-
-@contextmanager
-def reading(place: Place) -> Iterator[sqlite3.Connection]:
-    """Give a connection that can only read.
-
-    Raises NotLookedAtError where there is no ledger or none that can be read: the check `store` says why.
-    """
-    file = database.sqlite_file(place.store)
-    try:
-        with closing(_connect(file)) as connection:
-            connection.execute("SELECT count(*) FROM event").fetchone()
-            yield connection
-    except (sqlite3.Error, OSError) as error:
-        raise NotLookedAtError("Not looked at: the ledger can't be read.") from error
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
-    connection.isolation_level = None
-    return connection
 
 
 def store(place: Place) -> Iterator[Finding]:
@@ -55,7 +31,7 @@ def store(place: Place) -> Iterator[Finding]:
         yield ok("store", f"There is no ledger yet: {file}. The first command makes it.")
         return
     try:
-        with closing(_connect(file)) as connection:
+        with closing(connect(file)) as connection:
             yield _whole(connection, file) or _version(connection, file) or _not_ours(connection) or _well(file)
     except (sqlite3.Error, OSError) as error:
         yield _unreadable(file, str(error))
@@ -132,17 +108,16 @@ def _check(connection: sqlite3.Connection, table: str) -> str:
         connection.set_progress_handler(None, 0)
 
 
+_LETTERS = """\
+SELECT thanks_id, state, reason, coalesce((SELECT max(ended_at) FROM attempt WHERE letter_id = letter.id), confirmed_at)
+FROM letter WHERE settled_at IS NULL"""
+
+
 def letters(place: Place) -> Iterator[Finding]:
-    """Look for letters that go no further without their writer."""
-    if not database.sqlite_file(place.store).exists():
-        yield ok("letters", "None yet.")
-        return
-    with reading(place) as connection:
-        query = (
-            "SELECT thanks_id, state, reason, coalesce((SELECT max(ended_at) FROM attempt WHERE letter_id = letter.id),"
-            " confirmed_at) FROM letter WHERE settled_at IS NULL ORDER BY id"
-        )
-        rows = connection.execute(query).fetchall()
+    """Look for letters of the user's that go no further without them."""
+    which, whose = mine(place, "writer")
+    with reading(place) as ledger:
+        rows = ledger.ask(f"{_LETTERS}{which} ORDER BY id", *whose) if ledger else []
     held = [thanks for thanks, state, *_ in rows if state == states.HELD]
     long = [thanks for thanks, state, _, since in rows if state == states.HELD and _is_long_ago(since, place.now)]
     no_login = [thanks for thanks, _, reason, _ in rows if reason in (states.CREDENTIALS, states.PASSWORD)]
@@ -156,8 +131,8 @@ def letters(place: Place) -> Iterator[Finding]:
         yield ok("letters", f"{len(rows)} on their way, none is stuck." if rows else "None is on its way.")
 
 
-def _is_long_ago(moment: str, now: datetime) -> bool:
-    return now - datetime.fromisoformat(moment).replace(tzinfo=UTC) > _LONG
+def _is_long_ago(since: object, now: datetime) -> bool:
+    return now - moment_of(since) > _LONG
 
 
 def _count(thanks: list[int]) -> str:

@@ -1,24 +1,19 @@
 """The checks `states`, `nudges` and `copies`: what no rule allows, reminders nobody showed, and how old the copies are.
 
-They read by sqlite3 alone, as `ledger` does, and each question has a limit in time: while it is asked nobody can write.
+The rules are SQL that both kinds of ledger know, and each question has a limit in time.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from thanksd import database, kept
 from thanksd.checks import Finding, Place, look_at, mend, ok
-from thanksd.checks.ledger import reading
+from thanksd.checks.reading import Reader, mine, moment_of, reading, stored
 from thanksd.moments import say_span
 
-_SECONDS = 2.0
-_STEPS = 10_000  # of SQLite's virtual machine between two looks at the clock
 _SHOWN_BY = 5
 _SET_RIGHT = "Set it right: thanksd doctor --mend"
 
@@ -60,44 +55,29 @@ SELECT thanks_id FROM letter WHERE (settled_at IS NULL) = (state IN ('sent', 'fa
 
 def states(place: Place) -> Iterator[Finding]:
     """Look for what no rule allows: rows without those they belong to, and states that contradict each other."""
-    file = database.sqlite_file(place.store)
-    if not file.exists():
-        yield ok("states", "None yet.")
-        return
-    with reading(place) as connection:
-        found = [*_orphans(connection, file), *_broken(connection)]
+    with reading(place) as ledger:
+        if ledger is None:
+            yield ok("states", "None yet.")
+            return
+        # A server holds its references itself.
+        orphans = [] if place.is_shared else list(_orphans(ledger, database.sqlite_file(place.store)))
+        found = [*orphans, *_broken(ledger)]
     yield from found or [ok("states", "As the rules want them.")]
 
 
-def _orphans(connection: sqlite3.Connection, file: Path) -> Iterator[Finding]:
-    rows = _ask(connection, "PRAGMA foreign_key_check")
+def _orphans(ledger: Reader, file: Path) -> Iterator[Finding]:
+    rows = ledger.ask("PRAGMA foreign_key_check")
     if rows:
         words = f"{len(rows)} entries of the ledger belong to none that is there, the first in {rows[0][0]}: {file}"
         yield mend("states", words, database.how_to_put_back(file, "Keep what is there: thanksd backup"))
 
 
-def _broken(connection: sqlite3.Connection) -> Iterator[Finding]:
-    for words, query in _RULES:
-        numbers = sorted({int(row[0]) for row in _ask(connection, query)})
+def _broken(ledger: Reader) -> Iterator[Finding]:
+    for words, question in _RULES:
+        numbers = sorted({int(row[0]) for row in ledger.ask(question)})
         if numbers:
             listed = ", ".join(map(str, numbers[:_SHOWN_BY])) + (" ..." if len(numbers) > _SHOWN_BY else "")
             yield mend("states", f"{len(numbers)} thanks {words}: {listed}.", _SET_RIGHT)
-
-
-def _ask(connection: sqlite3.Connection, query: str) -> list[tuple[Any, ...]]:
-    """Give the rows there are, as many as are found in time: of a ledger this big those have to do."""
-    ends_at = time.monotonic() + _SECONDS
-    connection.set_progress_handler(lambda: time.monotonic() > ends_at, _STEPS)
-    rows: list[tuple[Any, ...]] = []
-    try:
-        for row in connection.execute(query):
-            rows.append(row)  # noqa: PERF402  what was found before the time was up is wanted too
-    except sqlite3.OperationalError as error:
-        if "interrupted" not in str(error):
-            raise
-    finally:
-        connection.set_progress_handler(None, 0)
-    return rows
 
 
 # A popup that could not be shown is tried again within minutes; so long after, something is wrong.
@@ -111,23 +91,20 @@ AND later.shown_at IS NOT NULL)"""
 
 
 def nudges(place: Place) -> Iterator[Finding]:
-    """Look for reminders that were tried, and of which no channel ever said that it showed them."""
-    if not database.sqlite_file(place.store).exists():
-        yield ok("nudges", "None yet.")
-        return
-    since, until = (_stored(place.now - span) for span in (_LATELY, _UNSHOWN))
-    with reading(place) as connection:
-        count, error = connection.execute(_UNSEEN, (since, until)).fetchone()
+    """Look for reminders of the user's that were tried, and of which no channel ever said that it showed them."""
+    since, until = (stored(place.now - span) for span in (_LATELY, _UNSHOWN))
+    which, whose = mine(place, "thanks.owner")
+    with reading(place) as ledger:
+        if ledger is None:
+            yield ok("nudges", "None yet.")
+            return
+        ((count, error),) = ledger.ask(f"{_UNSEEN}{which}", since, until, *whose) or [(0, None)]
     if not count:
         yield ok("nudges", "Each one that was tried lately was shown.")
         return
     why = f" Last heard: {error}" if error else ""
     many = "1 reminder was" if count == 1 else f"{count} reminders were"
     yield look_at("nudges", f"{many} tried, and nobody showed them.{why}", "Try one: thanksd doctor --nudge")
-
-
-def _stored(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 # A machine that was off over a long weekend is no reason to worry anybody.
@@ -158,6 +135,6 @@ def _count(found: list[kept.Copy]) -> str:
 
 def _began(place: Place) -> float:
     """Give when the ledger's first entry was written, in seconds since 1970; now where there is none."""
-    with reading(place) as connection:
-        (text,) = connection.execute("SELECT min(at) FROM (SELECT at FROM event ORDER BY id LIMIT 100)").fetchone()
-    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() if text else place.now.timestamp()
+    with reading(place) as ledger:
+        rows = ledger.ask("SELECT min(at) FROM (SELECT at FROM event ORDER BY id LIMIT 100) AS first") if ledger else []
+    return moment_of(rows[0][0]).timestamp() if rows and rows[0][0] else place.now.timestamp()

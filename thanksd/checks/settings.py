@@ -25,7 +25,7 @@ def config(place: Place) -> Iterator[Finding]:
     except ConfigError as error:
         yield mend("config", error.message, error.hint)
         return
-    found = [*_values(loaded), *_sender(loaded), *opened_to_others("config", path)]
+    found = [*_values(loaded), *_sender(loaded), *_owner(place, loaded), *opened_to_others("config", path)]
     yield from found or [ok("config", f"{path}: every value can be understood.")]
 
 
@@ -39,6 +39,13 @@ def _values(loaded: Config) -> Iterator[Finding]:
             default = config_file.as_words(config_file.value_of(Config(), name))
             remedy = f"Set it anew: thanksd config set {name} {shlex.quote(default)}"
             yield mend("config", f"{name} can't be {words[:_SHOWN]!r}. {error.hint}", remedy)
+
+
+def _owner(place: Place, loaded: Config) -> Iterator[Finding]:
+    """Say what a shared ledger can't do without."""
+    if place.is_shared and not loaded.me.email and not loaded.transport.kind:
+        words = "Your own address is not set: in a shared ledger it says whose thanks are yours."
+        yield mend("config", words, "Set it: thanksd config set me.email YOU@EXAMPLE.COM")
 
 
 def _sender(loaded: Config) -> Iterator[Finding]:

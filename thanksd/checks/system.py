@@ -6,13 +6,12 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from thanksd import database
 from thanksd.checks import Finding, NotLookedAtError, Place, look_at, mend, ok
-from thanksd.checks.ledger import reading
+from thanksd.checks.reading import moment_of, reading
 from thanksd.errors import ConfigError
-from thanksd.moments import say_full
+from thanksd.moments import say_full, say_span
 from thanksd.world import user_zone
 
 # No machine whose clock is right ran this program before it was written.
@@ -31,6 +30,7 @@ def clock(place: Place) -> Iterator[Finding]:
     except ConfigError as error:
         found.append(mend("clock", error.message, error.hint))
     found += [*_odd(place, zone), *_adrift(place.environ), *_unknown_zone(place.environ, settings.me.timezone, zone)]
+    found += _other_clock(place) if place.is_shared else []
     yield from found or [ok("clock", f"{say_full(place.now, zone)}.")]
 
 
@@ -44,18 +44,31 @@ def _odd(place: Place, zone: str) -> Iterator[Finding]:
         yield look_at("clock", words, _BY_NETWORK)
 
 
+_NEWEST = "SELECT max(at) FROM (SELECT at FROM event ORDER BY id DESC LIMIT 100) AS newest"
+
+
 def _newest(place: Place) -> datetime | None:
     """Give the moment of the newest entry in the journal; None where there is none that can be read."""
-    if not database.sqlite_file(place.store).exists():
-        return None
     try:
-        with reading(place) as connection:
-            (text,) = connection.execute(
-                "SELECT max(at) FROM (SELECT at FROM event ORDER BY id DESC LIMIT 100)"
-            ).fetchone()
+        with reading(place) as ledger:
+            rows = ledger.ask(_NEWEST) if ledger else []
     except NotLookedAtError:
         return None
-    return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+    return moment_of(rows[0][0]) if rows and rows[0][0] else None
+
+
+def _other_clock(place: Place) -> Iterator[Finding]:
+    """Say so where the server's clock is not ours: daemons on machines whose clocks agree take over from each other."""
+    try:
+        with reading(place) as ledger:
+            rows = ledger.ask("SELECT clock_timestamp() AT TIME ZONE 'UTC'") if ledger else []
+    except NotLookedAtError:
+        return
+    off = moment_of(rows[0][0]) - place.now if rows else timedelta()
+    if abs(off) > _STEP:
+        which = "ahead of" if off > timedelta() else "behind"
+        words = f"The server's clock is {say_span(abs(off))} {which} this machine's."
+        yield look_at("clock", words, f"{_BY_NETWORK} (there too)")
 
 
 def _adrift(environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -96,12 +96,12 @@ def store(context: click.Context, facts: dict[str, Any]) -> None:
     _echo(context, result)
 
 
-def _echo(context: click.Context, result: dict[str, Any]) -> None:
+def _echo(context: click.Context, result: dict[str, Any], *, passed_on: bool = False) -> None:
     notes(result)
     if wants_json(context, thanks=result["thanks"]):
         return
     for one in result["thanks"]:
-        card.echo(one, result["zone"], datetime.now(UTC))
+        card.echo(one, result["zone"], datetime.now(UTC), passed_on=passed_on)
 
 
 @click.command(cls=Command)
@@ -116,4 +116,5 @@ def edit(context: click.Context, /, ref: tuple[str, ...], **facts: Any) -> None:
     """Change what was noted. What you give takes the place of what was there."""
     if not any(facts.values()):
         raise UsageError("Nothing was given to change.", "See what can be: thanksd edit --help")
-    _echo(context, state_of(context).client.call("edit", ref=" ".join(ref), **facts))
+    result = state_of(context).client.call("edit", ref=" ".join(ref), **facts)
+    _echo(context, result, passed_on=bool(facts["owner"]))

@@ -9,8 +9,11 @@ from thanksd.cli.output import say
 from thanksd.moments import from_iso, say_full, say_left, say_short, say_span
 
 
-def echo(one: dict[str, Any], zone: str, now: datetime) -> None:
-    """Print what was understood: who, when as an absolute time with its zone, and what comes next."""
+def echo(one: dict[str, Any], zone: str, now: datetime, *, passed_on: bool = False) -> None:
+    """Print what was understood: who, when as an absolute time with its zone, and what comes next.
+
+    Of one that was `passed_on` that is whose it is now.
+    """
     say(f"{one['id']:>3}  {_person(one['person'])}, {one['meeting']['kind']}")
     say(f"     {say_full(from_iso(one['meeting']['at']), one['meeting']['tz'])}")
     nudge, due_by = from_iso(one["nudge_at"]), from_iso(one["due_by"])
@@ -21,7 +24,8 @@ def echo(one: dict[str, Any], zone: str, now: datetime) -> None:
         first = f"Nudge in {say_span(nudge - now)}" if soon else f"Nudge {say_short(nudge, now, zone)}"
     best = f"best by {say_short(due_by, now, zone)}" if due_by > now else say_left(due_by, now)
     late = ", late by then" if nudge > due_by > now else ""
-    say(f"     {first}, {best}{late}. Then: thanksd review {one['id']}")
+    then = f"Owed by {one['owner']} now." if passed_on else f"Then: thanksd review {one['id']}"
+    say(f"     {first}, {best}{late}. {then}")
 
 
 def _person(person: dict[str, Any]) -> str:
@@ -32,6 +36,7 @@ def show(one: dict[str, Any], zone: str, now: datetime) -> None:
     """Print everything about one thanks."""
     person, meeting, letter = one["person"], one["meeting"], one["letter"]
     say(f"{one['id']:>3}  {_person(person)}: {one['state']}")
+    _line("Owed by", one.get("owner"))
     _line("Met", f"{meeting['kind']}, {say_full(from_iso(meeting['at']), meeting['tz'])}")
     _line("Place", meeting["place"])
     _line("About", meeting["about"])

@@ -2,7 +2,8 @@
 
 In the shell a press of TAB must be quick, must change nothing, and must never say that something is wrong. So these
 look into the ledger's file by themselves, read-only: a verb would load SQLAlchemy, half a second of it, and would make
-a ledger where there is none. Every command that completes something imports this, so it imports little.
+a ledger where there is none. A shared one is asked by `far`, which gives up soon. Every command that completes
+something imports this, so it imports little.
 """
 
 from __future__ import annotations
@@ -67,17 +68,30 @@ def _items(found: dict[str, str]) -> list[CompletionItem]:
 
 
 def _rows(context: click.Context, query: str) -> list[tuple[str, ...]]:
-    import sqlite3  # noqa: PLC0415  as above
-
+    from thanksd import paths  # noqa: PLC0415  as above
     from thanksd.cli.output import state_of  # noqa: PLC0415  as above
 
     try:
-        file = state_of(context).store_url.removeprefix("sqlite:///")
+        state = state_of(context)
+        if paths.is_server(state.store_url):
+            from thanksd.cli import far  # noqa: PLC0415  a ledger of one's own needs none of it
+
+            return far.people(state) if query == _PEOPLE else far.open_thanks(state)
+        return _rows_of(state.store_url.removeprefix("sqlite:///"), query)
+    except ThanksdError:
+        # A name that is none: the line that is being typed will say so when it is run.
+        return []
+
+
+def _rows_of(file: str, query: str) -> list[tuple[str, ...]]:
+    import sqlite3  # noqa: PLC0415  as above
+
+    try:
         address = "file:" + file.replace("%", "%25").replace("#", "%23") + "?mode=ro"
         with closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as connection:
             return [tuple(map(str, row)) for row in connection.execute(query)]
-    except (ThanksdError, OSError, sqlite3.Error):
-        # No ledger, an older or a damaged one, no home: the line that is being typed will say so when it is run.
+    except (OSError, sqlite3.Error):
+        # No ledger, an older or a damaged one, no home: as above.
         return []
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from thanksd import paths
 from thanksd.addresses import fold
 from thanksd.cli.output import can_ask, note, say, state_of, wants_json
 from thanksd.errors import NotFoundError
@@ -28,11 +29,11 @@ def forget(context: click.Context, who: str, *, yes: bool, copies_too: bool) -> 
 
 
 def rewrite(context: click.Context) -> None:
-    """Write the ledger's file anew."""
+    """Write the ledger anew."""
     client = state_of(context).client
     found = client.world.call("rewrite_ledger", {})
     if not wants_json(context, rewritten=found["rewritten"]):
-        say("The ledger's file is written anew.")
+        say("The ledger is written anew.")
     client.poke()
 
 
@@ -72,7 +73,10 @@ def _tell(context: click.Context, person: dict[str, Any], found: dict[str, Any])
     if found["named_in"]:
         numbers = ", ".join(str(number) for number in found["named_in"])
         note(f"Their name stands in what you noted or wrote to others: thanks {numbers} (thanksd edit, thanksd draft).")
-    _tell_copies(found["copies"], found["removed"])
+    if paths.is_server(state_of(context).store_url):
+        note("What the server's keeper copied holds them until that goes, and so does what anybody exported.")
+    else:
+        _tell_copies(found["copies"], found["removed"])
 
 
 def _tell_copies(copies: list[str], removed: list[str]) -> None:

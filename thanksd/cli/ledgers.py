@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 _LARGEST = 256 << 20
 
 
+def _refuse_server(context: click.Context, what: str, instead: str) -> None:
+    """Raise UsageError where a server keeps the ledger: it is no file that could be copied or replaced."""
+    from thanksd import paths  # noqa: PLC0415  as above
+
+    if paths.is_server(state_of(context).store_url):
+        raise UsageError(f"This ledger is on a server, whose keeper {what}. Nothing was done.", instead)
+
+
 @click.command(cls=Command)
 @click.argument("file", required=False, default="")
 @click.option("--list", "lists", is_flag=True, help="Only list the copies there are, the newest last.")
@@ -35,6 +43,7 @@ def backup(context: click.Context, file: str, lists: bool) -> None:
 
     The daemon keeps one each day by itself; see: thanksd help machines.
     """
+    _refuse_server(context, "keeps its copies", "There: pg_dump. Your own part in a file: thanksd export FILE")
     if lists:
         _list_copies(context)
         return
@@ -107,6 +116,7 @@ def restore(context: click.Context, file: str, yes: bool) -> None:
     """
     from thanksd.verbs import keeping  # noqa: PLC0415  as above
 
+    _refuse_server(context, "puts copies of it back", "There: pg_restore; then here: thanksd adopt")
     if not file:
         raise _newest_copy(context)
     source = Path(file).expanduser().absolute()
@@ -228,8 +238,14 @@ def adopt(context: click.Context, yes: bool) -> None:
     _look_for_daemon(context)
     if wants_json(context, adopted=found["adopted"], thanks=found["thanks"]):
         return
-    say("This ledger is this machine's now." if found["adopted"] else "This ledger is this machine's already.")
+    say(f"This ledger {_whose(context)} {'now' if found['adopted'] else 'already'}.")
     _say_held(found["thanks"])
+
+
+def _whose(context: click.Context) -> str:
+    from thanksd import paths  # noqa: PLC0415  as above
+
+    return "goes on where it is" if paths.is_server(state_of(context).store_url) else "is this machine's"
 
 
 def _world(context: click.Context) -> World:

@@ -62,7 +62,10 @@ def sections(result: dict[str, Any], *, team: bool = False) -> None:
     count = sum(one["id"] not in practices for one in due)
     words = f"{count} to thank now" if count else "To try it"
     review = f"{words}: thanksd review      " if due else ""
-    say(f"{review}Met somebody: thanksd add")
+    say(_OF_A_TEAM if team else f"{review}Met somebody: thanksd add")
+
+
+_OF_A_TEAM = "Yours to thank: thanksd review      Take one over: thanksd edit REF --owner me"
 
 
 def _practice(one: _Thanks) -> _Thanks:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from thanksd import paths
 from thanksd.errors import ConfigError
@@ -20,11 +20,16 @@ NAMES = (NAME, ALARM)
 
 # Where the shell that installs has its own idea of these, the daemon must share it, or it would keep another ledger.
 _CARRIED = ("THANKSD_CONFIG", "THANKSD_STORE", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
+# And what the driver of a shared ledger reads (libpq's documentation, section "Environment Variables"); no password.
+_CARRIED_TO_A_SERVER = (
+    *("PGHOST", "PGPORT", "PGUSER", "PGPASSFILE", "PGSERVICE", "PGSERVICEFILE"),
+    *("PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"),
+)
 _EXEC = re.compile(r'^ExecStart=:"(/[^"\n]*)" run$', re.MULTILINE)
 
 
 class Filling(NamedTuple):
-    """What is filled into the templates: the program's absolute path, Environment= lines, ReadWritePaths= lines."""
+    """What is filled into the templates: the program's absolute path, Environment= lines, lines about folders."""
 
     program: str
     variables: tuple[str, ...]
@@ -40,6 +45,7 @@ def filling(program: str, environ: Mapping[str, str]) -> Filling:
     shared = carried(environ)
     variables = tuple(f"Environment={_quoted(f'{name}={value}')}" for name, value in shared.items())
     folders = tuple(f"ReadWritePaths={_quoted(f'-{folder}')}" for folder in _store_folders(shared))
+    folders += tuple(f"BindReadOnlyPaths={_quoted(f'-{folder}')}" for folder in _hidden_folders(shared))
     return Filling(program, variables, folders)
 
 
@@ -50,7 +56,7 @@ def filled_in(text: str) -> Filling | None:
         return None
     lines = text.splitlines()
     variables = tuple(line for line in lines if line.startswith('Environment="'))
-    folders = tuple(line for line in lines if line.startswith('ReadWritePaths="-'))
+    folders = tuple(line for line in lines if line.startswith(('ReadWritePaths="-', 'BindReadOnlyPaths="-')))
     return Filling(found[1].replace("%%", "%"), variables, folders)
 
 
@@ -73,12 +79,14 @@ def carried(environ: Mapping[str, str]) -> dict[str, str]:
     Raises ConfigError for a store address with a password in it.
     """
     store = environ.get("THANKSD_STORE", "")
-    if "://" in store and urlsplit(store).password is not None:
+    is_server = paths.is_server(store)
+    if "://" in store and (urlsplit(store).password is not None or "password" in parse_qs(urlsplit(store).query)):
         raise ConfigError(
             "The store's address has a password in it, and units are no place for one. Nothing was installed.",
             "Leave it out of THANKSD_STORE and keep it in ~/.pgpass.",
         )
-    return {name: _absolute(name, environ[name]) for name in _CARRIED if environ.get(name)}
+    names = _CARRIED + (_CARRIED_TO_A_SERVER if is_server else ())
+    return {name: _absolute(name, environ[name]) for name in names if environ.get(name)}
 
 
 def _filled(name: str, program: str, lines: list[str]) -> str:
@@ -93,6 +101,13 @@ def _store_folders(shared: Mapping[str, str]) -> list[str]:
     store = shared.get("THANKSD_STORE", "").removeprefix("sqlite:///")
     folders = [shared.get("XDG_DATA_HOME", ""), shared.get("XDG_STATE_HOME", ""), str(Path(store).parent)]
     return [folder for folder in folders if folder.startswith("/")]
+
+
+def _hidden_folders(shared: Mapping[str, str]) -> list[str]:
+    """Give where a server's socket lies that PrivateTmp= would hide."""
+    store = shared.get("THANKSD_STORE", "")
+    hosts = [*parse_qs(urlsplit(store).query).get("host", ()), shared.get("PGHOST", "")] if "://" in store else []
+    return [host for host in hosts if host.startswith(("/tmp", "/var/tmp"))]  # noqa: S108  named by its owner
 
 
 def _absolute(name: str, value: str) -> str:

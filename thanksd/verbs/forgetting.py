@@ -211,7 +211,6 @@ def rewrite(store: Store) -> None:
         store.rewrite()
     except ThanksdError as error:
         raise TryLaterError(
-            "They are forgotten, but words of theirs may still lie in unused parts of the ledger's file: "
-            f"{error.message}",
+            f"They are forgotten, but words of theirs may still lie in unused parts of the ledger: {error.message}",
             "Write it anew: thanksd people forget --rewrite",
         ) from error

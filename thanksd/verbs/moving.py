@@ -42,7 +42,7 @@ def whose(context: Context) -> dict[str, Any]:
     is_older = guard.is_older(row, is_shared=context.store.is_shared)
     words = "This ledger is an older copy: letters left since then." if is_older else ""
     if guard.is_elsewhere(row, here):
-        words = guard.elsewhere_words(row, here, context.now)
+        words = guard.elsewhere_words(row, here, context.now, is_shared=context.store.is_shared)
     return {"ours": not words, "words": words, "letters": going}
 
 
