@@ -11,7 +11,7 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -186,7 +186,7 @@ class Seat:
     @contextmanager
     def world(self) -> Iterator[World]:
         """Give the verbs with this one's settings, from an installation that has no daemon: the tests' own."""
-        opened = World(self.store, str(self.config))
+        opened = World(self.store, str(self.config), keep_connections=True)
         try:
             yield opened
         finally:
@@ -280,7 +280,7 @@ class Team:
         self.sinks: list[Sink] = []
         self._homes = itertools.count(1)
 
-    def seat(  # noqa: PLR0913  what one installation may differ in
+    def seat(
         self,
         mail: MailServer,
         me: str = SAM,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import subprocess
+import sys
+import threading
+import time
 from collections import Counter
 from contextlib import ExitStack
 from datetime import timedelta
@@ -12,15 +17,15 @@ from pathlib import Path
 import pytest
 from cells import Say, cell
 from clock_rigs import WallClock
-from kill_rigs import random_instant, told
-from postgres_rigs import Server, postgres
+from kill_rigs import account, go_on, killed_at, random_instant, told
+from postgres_rigs import Build, Server, builds, postgres, server
+from scripted_rigs import Fault, Line, is_silent
 from scripted_rigs import Server as Mail
-from scripted_rigs import is_silent
 from smtp_rigs import smtp_sink, wait_for
-from team_rigs import KIM, SAM, Seat, Team
+from team_rigs import KIM, SAM, Seat, Team, network
 
+from thanksd.daemon import TICK
 from thanksd.outbox import DOT_LEASE, PRE_LEASE
-from thanksd.rows import batched
 
 team = partial(cell, "Team")
 _ = postgres
@@ -43,7 +48,7 @@ def pick(seed: object) -> random.Random:
 @pytest.mark.parametrize(
     ("daemons", "owners", "letters"),
     [
-        team("daemons share the work", "2 of one owner", 2, (SAM,), 100, daily=True),
+        team("daemons share the work", "2 of one owner", 2, (SAM,), 60, daily=True),
         team("daemons share the work", "4 of one owner", 4, (SAM,), 200),
         team("daemons share the work", "4, each also for the others", 4, (SAM, KIM), 200),
         team("daemons share the work", "8 of one owner", 8, (SAM,), 200),
@@ -84,7 +89,7 @@ def test_a_daemon_killed_while_others_work_loses_nothing(kills: int, seed: int, 
         first, second = ours.seat(sink), ours.seat(other)
         ready = first.prepare(20 * (kills + 1))
         with second.daemon():
-            for part in batched(ready, 20):
+            for part in (ready[start : start + 20] for start in range(0, len(ready), 20)):
                 running = first.begin()
                 first.confirm(part)
                 random_instant(running.process, chance.uniform(0.0, 0.3))
@@ -104,7 +109,7 @@ def test_a_daemon_killed_while_others_work_loses_nothing(kills: int, seed: int, 
         team("a daemon of another machine is killed", "after the dot", ".", "dot", "held, delivered"),
     ],
 )
-def test_a_letter_of_a_daemon_that_may_live_waits_for_the_end_of_its_lease(  # noqa: PLR0913  its fixtures
+def test_a_letter_of_a_daemon_that_may_live_waits_for_the_end_of_its_lease(
     step: str, phase: str, follows: str, ours: Team, short_dir: Path, seen: Say
 ) -> None:
     clock = WallClock(short_dir)
@@ -127,3 +132,235 @@ def test_a_letter_of_a_daemon_that_may_live_waits_for_the_end_of_its_lease(  # n
             "confirmed" if phase == "dot" else "thanked"
         ]
     seen(f"{follows} after its lease" if phase == "dot" else "sent by another after its lease")
+
+
+# --- killed at every call ---
+
+
+@pytest.mark.parametrize(
+    ("words", "call", "every"),
+    [
+        team("killed at each call", "thanksd send, some of sendto", ("send",), "sendto", 11, daily=True),
+        team("killed at each call", "the daemon, some of sendto", ("run", "--once"), "sendto", 11, daily=True),
+        *(
+            team("killed at each call", f"{name}, each {call}", words, call, 1)
+            for name, words in (("thanksd send", ("send",)), ("the daemon", ("run", "--once")))
+            for call in ("sendto", "write", "fsync", "rename")
+        ),
+    ],
+)
+def test_a_sender_on_a_shared_ledger_killed_at_any_call_loses_nothing_and_sends_nothing_twice(
+    words: tuple[str, ...], call: str, every: int, ours: Team, monkeypatch: pytest.MonkeyPatch, seen: Say
+) -> None:
+    monkeypatch.setenv("THANKSD_STORE", ours.store)
+    with smtp_sink() as sink:
+        account(sink.port)
+        seat = ours.seat(sink)
+        for number in itertools.count(1, every):
+            # One ledger lives through it all: what a kill left must not stand in the way of the next letter.
+            (thanks,) = seat.add(f"Person N{number}") if words == ("send",) else seat.writes(f"Person N{number}")
+            code = killed_at(call, number, words if words != ("send",) else ("send", str(thanks), "--yes", "--now"))
+            go_on(ours.store)
+            endings = ours.check(f"{call} {number}")
+            if code == 0:
+                break
+    assert ours.states()["sent"]
+    seen(told(endings - Counter(sent=1)) or "it makes no such call", sum(endings.values()) - 1)
+
+
+# --- the server goes ---
+
+
+def with_server(build: Build, folder: Path, stack: ExitStack, **where: str) -> Team:
+    """Give a ledger on a server of its own, which a test may kill."""
+    return Team(stack.enter_context(server(build, **where)), folder)
+
+
+each_build = [build.name for build in builds()]
+
+
+def build_of(name: str) -> Build:
+    (build,) = (one for one in builds() if one.name == name)
+    return build
+
+
+@pytest.mark.parametrize(
+    ("kills", "seed"),
+    [
+        team("the server is killed", "while daemons work", 2, 1, daily=True),
+        team("the server is killed", "while daemons work, often", 12, 2),
+    ],
+)
+def test_daemons_outlive_their_server_and_finish(kills: int, seed: int, short_dir: Path, seen: Say) -> None:
+    chance = pick(seed)
+    with ExitStack() as stack:
+        ours = with_server(builds()[0], short_dir, stack)
+        sinks = [stack.enter_context(smtp_sink()) for _ in range(2)]
+        seats = [ours.seat(sink) for sink in sinks]
+        ready = seats[0].prepare(20 * kills)
+        daemons = [stack.enter_context(seat.daemon()) for seat in seats]
+        for start in range(0, len(ready), 20):
+            seats[0].confirm(ready[start : start + 20])
+            until = time.monotonic() + chance.uniform(0.0, 0.5)
+            wait_for(lambda end=until: time.monotonic() > end)  # type: ignore[misc]  # bound at once
+            ours.server.kill()
+            ours.server.start()
+        wait_for(ours.is_done, 120)
+        assert [running.process.poll() for running in daemons] == [None, None]
+        endings = ours.check()
+    assert endings.keys() <= {"sent", "held, delivered", "held, not delivered"}
+    seen(f"{kills} kills: {told(endings)}", kills)
+
+
+@pytest.mark.parametrize(
+    ("build", "seconds"),
+    [
+        team("the server is killed", "after the dot, and back at once", "package", 0, daily=True),
+        *(team("the server is killed", f"after the dot, for 12 s, {name}", name, 12) for name in each_build),
+    ],
+)
+def test_an_answer_is_kept_until_the_server_is_back(build: str, seconds: int, short_dir: Path, seen: Say) -> None:
+    with ExitStack() as stack:
+        ours = with_server(build_of(build), short_dir, stack)
+        seat = ours.seat(stack.enter_context(smtp_sink("-W", ".:3")))
+        running = stack.enter_context(seat.daemon())
+        seat.writes("Ada Lovelace")
+        wait_for(lambda: ours.is_in("dot"), 30)
+        ours.server.kill()
+        wait_for(lambda: len(ours.deliveries()) == 1, 30)
+        back = time.monotonic() + seconds
+        wait_for(lambda: time.monotonic() > back, seconds + 1)
+        ours.server.start()
+        wait_for(ours.is_done, 60)
+        assert ours.check() == {"sent": 1}
+        # As before: what comes next is heard of at once, and goes.
+        seat.writes("Kim Poe")
+        wait_for(lambda: ours.states()["sent"] == 2, 60)
+        assert running.process.poll() is None
+    seen("sent; the answer was kept until the server was back")
+
+
+@pytest.mark.parametrize("letters", [team("the server is killed", "while daemons are idle", 1, daily=True)])
+def test_a_daemon_finds_its_server_again(letters: int, short_dir: Path, seen: Say) -> None:
+    with ExitStack() as stack:
+        ours = with_server(builds()[0], short_dir, stack)
+        seat = ours.seat(stack.enter_context(smtp_sink()))
+        running = stack.enter_context(seat.daemon())
+        ours.server.kill()
+        ours.server.start()
+        began = time.monotonic()
+        seat.writes("Ada Lovelace")
+        wait_for(lambda: ours.states()["sent"] == letters, 60)
+        took = time.monotonic() - began
+        assert running.process.poll() is None
+        assert ours.check() == {"sent": letters}
+    assert took < TICK + 10
+    seen("sent, by the next tick at the latest")
+
+
+# --- hosts that are cut off ---
+
+
+@pytest.mark.parametrize(
+    ("build", "step", "phase"),
+    [
+        team("a host is cut off", "before the dot", "package", "DATA", "pre"),
+        *(
+            team("a host is cut off", f"after the dot, {name}", name, ".", "dot", daily=name == "package")
+            for name in each_build
+        ),
+    ],
+)
+def test_a_host_that_was_cut_off_comes_back_and_settles_while_others_go_on(
+    build: str, step: str, phase: str, short_dir: Path, seen: Say
+) -> None:
+    with ExitStack() as stack:
+        net = stack.enter_context(network())
+        at = net.host()
+        ours = with_server(build_of(build), short_dir, stack, address=at.address, netns=at.name)
+        slow = stack.enter_context(smtp_sink("-W", f"{step}:4", address=net.address))
+        sink = stack.enter_context(smtp_sink(address=net.address))
+        here, there = net.host(), net.host()
+        cut, other = ours.seat(slow, host=here), ours.seat(sink, KIM, host=there, also_for="[]")
+        cut.change('also_for = ["*"]', "also_for = []")
+        for seat in (cut, other):
+            stack.enter_context(seat.daemon())
+        cut.writes("Ada Lovelace")
+        wait_for(lambda: ours.is_in(phase), 30)
+        here.cut_off()
+        other.writes("Max Moe")
+        wait_for(lambda: len(sink.dumps()) == 1, 30)
+        here.reach()
+        wait_for(ours.is_done, 90)
+        endings = ours.check()
+        assert endings["sent"] >= 1
+    seen(f"the others go on; its own letter: {told(endings - Counter(sent=1))}")
+
+
+@pytest.mark.parametrize("minutes", [team("a host is cut off", "before the dot, past its lease", 31)])
+def test_a_host_that_finds_its_claim_lost_sends_no_dot(minutes: int, short_dir: Path, seen: Say) -> None:
+    clock = WallClock(short_dir)
+    held = threading.Event()
+    with ExitStack() as stack:
+        net = stack.enter_context(network())
+        at, here = net.host(), net.host()
+        ours = with_server(builds()[0], short_dir, stack, address=at.address, netns=at.name)
+        slow = stack.enter_context(Mail({"DATA": until(held)}, address=net.address))
+        sink = stack.enter_context(smtp_sink(address=net.address))
+        cut, other = ours.seat(slow, host=here, alone=True), ours.seat(sink)
+        stack.enter_context(cut.daemon())
+        cut.writes("Ada Lovelace")
+        wait_for(lambda: "DATA" in slow.verbs, 30)
+        stack.enter_context(other.daemon(clock.environ))
+        here.cut_off()
+        clock.step(timedelta(minutes=minutes))
+        other.add("Kim Poe")
+        wait_for(lambda: len(sink.dumps()) == 1, 60)
+        here.reach()
+        held.set()
+        wait_for(lambda: slow.count("RSET") + slow.count("QUIT") > 0 or slow.lines[-1:] == [b""], 60)
+        assert slow.taken == []
+        assert ours.states() == {"sent": 1}
+    seen("sent once, by another; the dot of the one that was cut off did not leave")
+
+
+def until(event: threading.Event) -> Fault:
+    """Answer as usual, once something happened."""
+
+    def fault(line: Line, usual: str) -> bool:
+        event.wait(120)
+        line.say(usual)
+        return True
+
+    return fault
+
+
+_HOLDS = """
+import sys
+from thanksd.database import open_store
+with open_store(sys.argv[1]).write():
+    print("begun", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("build", [team("a host is cut off", f"in a transaction, {name}", name) for name in each_build])
+def test_who_is_cut_off_in_a_transaction_keeps_the_others_waiting_for_seconds_only(
+    build: str, short_dir: Path, seen: Say
+) -> None:
+    with ExitStack() as stack:
+        net = stack.enter_context(network())
+        at, here = net.host(), net.host()
+        ours = with_server(build_of(build), short_dir, stack, address=at.address, netns=at.name)
+        seat = ours.seat(stack.enter_context(smtp_sink()))
+        words = ["ip", "netns", "exec", here.name, sys.executable, "-c", _HOLDS, ours.store]
+        holding = stack.enter_context(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        stack.callback(holding.kill)
+        assert holding.stdout is not None
+        assert holding.stdout.readline() == b"begun\n"
+        here.cut_off()
+        began = time.monotonic()
+        wait_for(lambda: seat.does("add", "Ada Lovelace", "ada@example.com").code == 0, 30)
+        took = time.monotonic() - began
+    assert took < 20
+    seen(f"the others write again after {took:.0f} s")
