@@ -16,15 +16,18 @@ from pathlib import Path
 
 import pytest
 from cells import Say, cell
-from clock_rigs import WallClock
+from clock_rigs import WallClock, screen
 from kill_rigs import account, go_on, killed_at, random_instant, told
 from postgres_rigs import Build, Server, builds, postgres, server
-from scripted_rigs import Fault, Line, is_silent
+from scripted_rigs import Fault, Line, is_silent, says
 from scripted_rigs import Server as Mail
 from smtp_rigs import smtp_sink, wait_for
+from store_rigs import Releases, after, at_once_in
 from team_rigs import KIM, SAM, Seat, Team, network
 
 from thanksd.daemon import TICK
+from thanksd.database import open_store
+from thanksd.errors import TryLaterError
 from thanksd.outbox import DOT_LEASE, PRE_LEASE
 
 team = partial(cell, "Team")
@@ -205,6 +208,12 @@ def test_daemons_outlive_their_server_and_finish(kills: int, seed: int, short_di
             wait_for(lambda end=until: time.monotonic() > end)  # type: ignore[misc]  # bound at once
             ours.server.kill()
             ours.server.start()
+        wait_for(lambda: "queued" not in ours.states(), 60)
+        # A letter whose phase could not be written waits for five minutes, a claim whose commit nobody heard of for its
+        # lease; no dot has left for either.
+        clock = WallClock(short_dir)
+        clock.step(PRE_LEASE + timedelta(minutes=6))
+        stack.enter_context(ours.seat(sinks[0]).daemon(clock.environ))
         wait_for(ours.is_done, 120)
         assert [running.process.poll() for running in daemons] == [None, None]
         endings = ours.check()
@@ -364,3 +373,188 @@ def test_who_is_cut_off_in_a_transaction_keeps_the_others_waiting_for_seconds_on
         took = time.monotonic() - began
     assert took < 20
     seen(f"the others write again after {took:.0f} s")
+
+
+# --- one hears of the other ---
+
+
+@pytest.mark.parametrize(
+    "me", [team("what one does another hears of", "a letter confirmed elsewhere", KIM, daily=True)]
+)
+def test_a_letter_confirmed_on_a_laptop_leaves_from_the_office_at_once(me: str, ours: Team, seen: Say) -> None:
+    with smtp_sink() as sink:
+        office, laptop = ours.seat(sink), ours.seat(sink, me, also_for="[]")
+        with office.daemon():
+            laptop.writes("Ada Lovelace")
+            began = time.monotonic()
+            wait_for(ours.is_done, TICK - 10)
+            took = time.monotonic() - began
+        assert ours.check() == {"sent": 1}
+    seen(f"sent {took:.0f} s later, where a tick takes {TICK}")
+
+
+POPUPS = '["desktop"]'
+
+
+@pytest.mark.parametrize(
+    ("owners", "popups"),
+    [
+        team("what one does another hears of", "a thanks added elsewhere, two owners", (SAM, KIM), [1, 1], daily=True),
+        team("what one does another hears of", "a thanks added elsewhere, one owner, twice", (SAM, SAM), [0, 1]),
+    ],
+)
+def test_a_nudge_is_shown_to_its_owner_alone_and_once(
+    owners: tuple[str, ...], popups: list[int], ours: Team, short_dir: Path, seen: Say
+) -> None:
+    with ExitStack() as stack:
+        sink, screens = stack.enter_context(smtp_sink()), []
+        for number, owner in enumerate(owners):
+            folder = short_dir / f"s{number}"
+            folder.mkdir()
+            screens.append(stack.enter_context(screen(folder)))
+            stack.enter_context(ours.seat(sink, owner, channels=POPUPS).daemon(screens[-1].environ))
+        for owner in sorted(set(owners)):
+            ours.seat(sink, owner).add(f"{owner[:3].title()} Friend", after="1s")
+        shown = "SELECT 1 FROM nudge WHERE shown_at IS NOT NULL"
+        wait_for(lambda: len(ours.rows(shown)) == len(set(owners)), TICK - 10)
+        # Whoever else could show it has looked by then: a change that all hear of, and its own pass after that.
+        ours.seat(sink).add("Somebody Else")
+        if len(set(owners)) == len(owners):
+            titles = [[f"Thank {owner[:3].title()} Friend?"] for owner in owners]
+            assert [one.titles for one in screens] == titles
+        assert sorted(len(one.titles) for one in screens) == popups
+        assert len(ours.rows("SELECT 1 FROM nudge")) == len(set(owners))
+    seen("each owner's screen shows theirs, once")
+
+
+# --- one person's trouble ---
+
+
+@pytest.mark.parametrize("letters", [team("a login is refused", "of one of two", 3, daily=True)])
+def test_a_refused_login_pauses_its_owner_s_letters_alone(letters: int, ours: Team, short_dir: Path, seen: Say) -> None:
+    password = short_dir / "password"
+    password.write_text("secret\n")
+    with Mail({"AUTH": says("535 5.7.8 no")}, offers=["AUTH PLAIN"]) as refusing, smtp_sink() as sink:
+        sam, kim = ours.seat(refusing, also_for="[]"), ours.seat(sink, KIM, also_for="[]")
+        login = f'auth = "password"\nusername = "sam"\npassword_command = "cat {password}"'
+        sam.change('auth = "none"', login)
+        with sam.daemon(), kim.daemon():
+            for seat in (sam, kim):
+                seat.writes(*[f"{chr(65 + number)} Person" for number in range(letters)])
+            wait_for(lambda: ours.states() == {"deferred": letters, "sent": letters}, 60)
+            waiting = ours.rows("SELECT DISTINCT writer, reason FROM letter WHERE state = 'deferred'")
+            assert waiting == [{"writer": SAM, "reason": "credentials"}]
+            assert refusing.count("AUTH") == 1
+            refusing.heal()
+            assert sam.does("credentials", "test").code == 0
+            wait_for(ours.is_done, 60)
+        assert (len(refusing.taken), len(sink.dumps())) == (letters, letters)
+    seen("theirs wait, the other's are sent; with a new password theirs are sent too")
+
+
+# --- clocks that differ ---
+
+
+@pytest.mark.parametrize(
+    ("hours", "letters"),
+    [
+        team("a clock differs", "an hour ahead", 1, 20, daily=True),
+        team("a clock differs", "an hour behind", -1, 60),
+        team("a clock differs", "ten hours ahead", 10, 60),
+    ],
+)
+def test_daemons_whose_clocks_differ_double_nothing(
+    hours: int, letters: int, ours: Team, short_dir: Path, seen: Say
+) -> None:
+    clock = WallClock(short_dir)
+    clock.step(timedelta(hours=hours))
+    with smtp_sink() as sink, smtp_sink() as other:
+        right, wrong = ours.seat(sink), ours.seat(other)
+        ready = right.prepare(letters)
+        with right.daemon(), wrong.daemon(clock.environ):
+            right.confirm(ready)
+            if hours < 0:
+                # Such as wait since yesterday: else it is not their time yet, by that clock.
+                ours.rows("UPDATE letter SET send_after = send_after - interval '2 hours' RETURNING id")
+            wait_for(ours.is_done, 90)
+        endings = ours.check()
+    assert endings == {"sent": letters}
+    seen(f"{told(endings)}; none twice")
+
+
+# --- a dump put back ---
+
+
+@pytest.mark.parametrize(
+    ("build", "where"),
+    [
+        team("a dump is put back", "into another database", "package", "database", daily=True),
+        team("a dump is put back", "into the same database", "package", "same"),
+        team("a dump is put back", "on another server", each_build[-1], "server"),
+    ],
+)
+def test_a_dump_that_was_put_back_sends_nothing_until_it_is_adopted(
+    build: str, where: str, short_dir: Path, seen: Say
+) -> None:
+    with ExitStack() as stack:
+        ours = with_server(build_of(build), short_dir, stack)
+        sink = stack.enter_context(smtp_sink())
+        seat = ours.seat(sink)
+        for name in ("Ada Lovelace", "Kim Poe"):
+            seat.writes(name)
+            if name == "Kim Poe":
+                dump = ours.dump()
+            assert seat.does("run", "--once").code == 0
+        assert ours.check() == {"sent": 2}
+        onto = stack.enter_context(server(builds()[0])) if where == "server" else ours.server
+        back = ours if where == "same" else Team(onto, short_dir)
+        back.put_back(dump)
+        # One that was there before, and one that has never sent anything.
+        for one in (Seat(short_dir / "new", back.store, seat.config.read_text()), seat.on(back.store)):
+            for words in (("add", "Max Moe"), ("run", "--once"), ("run",)):
+                assert one.does(*words).code == 78, (one.does(*words), words)
+        assert back.states() == {"sent": 1, "queued": 1}
+        assert one.does("adopt", "--yes").code == 0
+        assert one.does("run", "--once").code == 0
+        assert back.states() == {"sent": 1, "held": 1}
+        assert sorted(ours.deliveries().values()) == [1, 1]
+    seen("refused until adopted; then the letter that waited is held")
+
+
+# --- the schema ---
+
+
+@pytest.mark.parametrize("number", [team("a newer version", "while a daemon of before runs", 1, daily=True)])
+def test_nobody_upgrades_a_ledger_under_a_running_daemon(
+    number: int, ours: Team, short_dir: Path, monkeypatch: pytest.MonkeyPatch, seen: Say
+) -> None:
+    with smtp_sink() as sink, ours.seat(sink).daemon():
+        locked = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'"
+        wait_for(lambda: len(ours.rows(locked)) == 1, 30)
+        Releases(short_dir / "migrations", monkeypatch).change_by(number)
+        with pytest.raises(TryLaterError, match="daemons of the version before have it"):
+            open_store(ours.store)
+    open_store(ours.store).close()
+    assert ours.rows("SELECT version_num FROM alembic_version") == [{"version_num": after(number)}]
+    seen("refused; goes through once it is stopped")
+
+
+_OPENS = """
+from thanksd.database import open_store
+go()
+open_store(sys.argv[1]).close()
+print(json.dumps(True))
+"""
+
+
+@pytest.mark.parametrize(
+    "processes",
+    [
+        team("an empty database", "4 begin at once", 4, daily=True),
+        team("an empty database", "16 begin at once", 16),
+    ],
+)
+def test_any_number_that_begin_at_once_make_one_schema(processes: int, ours: Team, seen: Say) -> None:
+    at_once_in(processes, _OPENS, ours.store)
+    assert len(ours.rows("SELECT 1 FROM alembic_version")) == len(ours.rows("SELECT 1 FROM ledger")) == 1
+    seen("one schema", processes)

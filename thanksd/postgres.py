@@ -242,9 +242,9 @@ class Line:
     def __init__(self, engine: Engine, seat: str) -> None:
         self._seat = seat
         with explained():
-            taken = engine.raw_connection()
+            taken = engine.connect()
         # The driver's own: what SQLAlchemy knows of it ends here.
-        self._connection = cast("Any", taken.driver_connection)
+        self._connection = cast("Any", taken.connection.driver_connection)
         taken.detach()
         with self._or_gone():
             self._connection.autocommit = True
