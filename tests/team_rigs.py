@@ -25,7 +25,7 @@ from kill_rigs import confirm, deliveries, settled
 from postgres_rigs import Server
 from program_rigs import Program, run
 from psycopg.rows import dict_row
-from smtp_rigs import Sink, wait_for
+from smtp_rigs import Authority, Sink, smtp_sink, stunnel, wait_for
 
 from thanksd.world import World
 
@@ -54,7 +54,7 @@ kind = "smtp"
 [transport.smtp]
 host = "{address}"
 port = {port}
-security = "none"
+security = "{security}"
 auth = "none"
 """
 
@@ -149,6 +149,13 @@ def _remove(pid: int) -> None:
     for words in (*(("link", "del", one) for one in links), *(("netns", "del", one) for one in spaces)):
         with suppress(AssertionError):
             _ip(*words)
+
+
+@contextmanager
+def far_sink(authority: Authority, address: str, *flags: str) -> Iterator[Sink]:
+    """Run smtp-sink behind stunnel on an address of the network."""
+    with smtp_sink(*flags) as sink, stunnel(authority, sink.port, starttls=False, address=address) as port:
+        yield Sink(port, sink.folder, address)
 
 
 class Seat:
@@ -302,7 +309,14 @@ class Team:
             self.sinks.append(mail)
         name = me.partition("@")[0].title() + " Lee"
         text = _CONFIG.format(
-            name=name, me=me, also_for=also_for, channels=channels, address=mail.address, port=mail.port
+            name=name,
+            me=me,
+            also_for=also_for,
+            channels=channels,
+            address=mail.address,
+            port=mail.port,
+            # In the clear a letter goes to this very machine alone.
+            security="none" if mail.address == "127.0.0.1" else "tls",
         )
         return Seat(self._folder / f"h{next(_HOMES)}", self.store, text, host=host, alone=alone)
 
