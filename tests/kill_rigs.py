@@ -162,13 +162,15 @@ class Scene:
         Each thanks is in one state that fits its letter; none was delivered twice; what is sent was delivered; nothing
         else is still on its way.
         """
-        thanks, letters = (rows(store_file(), f"SELECT * FROM {name} ORDER BY id") for name in ("thanks", "letter"))
+        thanks, letters = (rows(store_file(), one) for one in _BOTH)
         endings = settled(thanks, letters, self.deliveries(), where)
         assert rows(store_file(), "SELECT * FROM attempt WHERE ended_at IS NULL") == [], where
         assert is_sound(store_file()), where
         return endings
 
 
+# All thanks, and all letters, oldest first.
+_BOTH = ("SELECT * FROM thanks ORDER BY id", "SELECT * FROM letter ORDER BY id")
 _Rows: TypeAlias = Sequence[Mapping[str, Any]]
 
 
@@ -213,7 +215,7 @@ def told(endings: Counter[str]) -> str:
     return "; ".join(f"{count:,} {words}" for words, count in sorted(endings.items(), key=lambda one: -one[1]))
 
 
-def random_instant(program: Program, after: float) -> int:
+def random_instant(program: subprocess.Popen[bytes], after: float) -> int:
     """Kill a program so many seconds later, unless it ends before; give how it ended."""
     deadline = time.monotonic() + after
     while time.monotonic() < deadline and program.poll() is None:

@@ -175,6 +175,7 @@ class Server:
         self.taken: list[bytes] = []
         self.refused: list[bytes] = []
         self.connections = 0
+        self.hung_up = 0
         self._tls, self._implicit, self._offers = tls, implicit, offers
         self._ended = threading.Event()
         self.address = address
@@ -222,6 +223,7 @@ class Server:
         with contextlib.suppress(OSError):
             self._talk(line)
         line.client.close()
+        self.hung_up += 1
 
     def _talk(self, line: Line) -> None:
         if self._implicit and self._tls:

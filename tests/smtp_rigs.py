@@ -276,15 +276,15 @@ def smtp_sink(*flags: str, address: str = "127.0.0.1") -> Iterator[Sink]:
 
 
 @contextlib.contextmanager
-def stunnel(authority: Authority, to_port: int, *, starttls: bool) -> Iterator[int]:
-    """Run stunnel before another server, and give its port."""
+def stunnel(authority: Authority, to_port: int, *, starttls: bool, address: str = "127.0.0.1") -> Iterator[int]:
+    """Run stunnel before another server, on an address of this machine, and give its port."""
     parts.need("stunnel")
-    port, pem = free_port(), authority.issue("localhost")
+    port, pem = free_port(), authority.issue("localhost" if address == "127.0.0.1" else address)
     settings = authority.folder / f"stunnel-{port}.conf"
-    lines = ["foreground = yes", "pid =", f"cert = {pem}", "[smtp]", f"accept = 127.0.0.1:{port}"]
+    lines = ["foreground = yes", "pid =", f"cert = {pem}", "[smtp]", f"accept = {address}:{port}"]
     lines += [f"connect = 127.0.0.1:{to_port}", *(["protocol = smtp"] if starttls else [])]
     settings.write_text("\n".join(lines) + "\n")
-    with _process([str(parts.find("stunnel")), str(settings)], port):
+    with _process([str(parts.find("stunnel")), str(settings)], port, address):
         yield port
 
 

@@ -11,8 +11,9 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from copy import copy
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -24,7 +25,7 @@ from kill_rigs import confirm, deliveries, settled
 from postgres_rigs import Server
 from program_rigs import Program, run
 from psycopg.rows import dict_row
-from smtp_rigs import Sink, wait_for
+from smtp_rigs import Authority, Sink, smtp_sink, stunnel, wait_for
 
 from thanksd.world import World
 
@@ -53,10 +54,11 @@ kind = "smtp"
 [transport.smtp]
 host = "{address}"
 port = {port}
-security = "none"
+security = "{security}"
 auth = "none"
 """
 
+_HOMES = itertools.count(1)
 Prepared: TypeAlias = list[dict[str, Any]]
 
 
@@ -149,6 +151,13 @@ def _remove(pid: int) -> None:
             _ip(*words)
 
 
+@contextmanager
+def far_sink(authority: Authority, address: str, *flags: str) -> Iterator[Sink]:
+    """Run smtp-sink behind stunnel on an address of the network."""
+    with smtp_sink(*flags) as sink, stunnel(authority, sink.port, starttls=False, address=address) as port:
+        yield Sink(port, sink.folder, address)
+
+
 class Seat:
     """One installation: a home with its config, on this machine, or on a host.
 
@@ -173,6 +182,12 @@ class Seat:
         assert old in text
         self.config.write_text(text.replace(old, new), encoding="utf-8")
 
+    def on(self, store: str) -> Seat:
+        """Give this installation with another ledger."""
+        found = copy(self)
+        found.store, found.environ = store, {**self.environ, "THANKSD_STORE": store}
+        return found
+
     def does(self, *words: str) -> Done:
         """Run one command to its end."""
         if self._before:
@@ -186,7 +201,7 @@ class Seat:
     @contextmanager
     def world(self) -> Iterator[World]:
         """Give the verbs with this one's settings, from an installation that has no daemon: the tests' own."""
-        opened = World(self.store, str(self.config))
+        opened = World(self.store, str(self.config), keep_connections=True)
         try:
             yield opened
         finally:
@@ -273,14 +288,13 @@ class Seat:
 class Team:
     """One shared ledger in a new database, the installations on it, and the mail servers that count."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: Server, folder: Path, store: str = "") -> None:
         self.server, self._folder = server, folder
-        self.store = server.new_database()
+        self.store = store or server.new_database()
         self.database = re.split(r"[/?]", self.store.partition("://")[2])[1]
         self.sinks: list[Sink] = []
-        self._homes = itertools.count(1)
 
-    def seat(  # noqa: PLR0913  what one installation may differ in
+    def seat(
         self,
         mail: MailServer,
         me: str = SAM,
@@ -295,9 +309,29 @@ class Team:
             self.sinks.append(mail)
         name = me.partition("@")[0].title() + " Lee"
         text = _CONFIG.format(
-            name=name, me=me, also_for=also_for, channels=channels, address=mail.address, port=mail.port
+            name=name,
+            me=me,
+            also_for=also_for,
+            channels=channels,
+            address=mail.address,
+            port=mail.port,
+            # In the clear a letter goes to this very machine alone.
+            security="none" if mail.address == "127.0.0.1" else "tls",
         )
-        return Seat(self._folder / f"h{next(self._homes)}", self.store, text, host=host, alone=alone)
+        return Seat(self._folder / f"h{next(_HOMES)}", self.store, text, host=host, alone=alone)
+
+    def dump(self) -> bytes:
+        """Give a dump of the ledger, which makes its tables anew where they are there."""
+        return self._program("pg_dump", "--clean", "--if-exists")
+
+    def put_back(self, dump: bytes) -> None:
+        """Put a dump into this database."""
+        self._program("psql", "--quiet", stdin=dump)
+
+    def _program(self, name: str, *words: str, stdin: bytes = b"") -> bytes:
+        where = ["-h", str(self.server.folder), "-p", str(self.server.port), "-U", "postgres", "-d", self.database]
+        program = str(self.server.build.programs / name)
+        return subprocess.run([program, *where, *words], input=stdin, capture_output=True, check=True).stdout
 
     def rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """Look into the ledger, as any other program would."""
@@ -330,7 +364,7 @@ class Team:
         return endings
 
     def _endings(self, where: str) -> Counter[str]:
-        thanks, letters = (self.rows(f"SELECT * FROM {name} ORDER BY id") for name in ("thanks", "letter"))
+        thanks, letters = map(self.rows, ("SELECT * FROM thanks ORDER BY id", "SELECT * FROM letter ORDER BY id"))
         endings = settled(thanks, letters, self.deliveries(), where)
         assert self.rows("SELECT * FROM attempt WHERE ended_at IS NULL") == [], where
         return endings
