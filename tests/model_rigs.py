@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from types import SimpleNamespace
@@ -33,6 +34,7 @@ from thanksd.config import Config, Nudge, Send, Smtp, Transport
 from thanksd.database import open_store
 from thanksd.errors import ConfigError, TryLaterError
 from thanksd.models import Base
+from thanksd.rows import AnySelect
 from thanksd.store import Store
 from thanksd.transports import DROPPED, GREYLISTED, LOST_LEASE, NO_NETWORK, Carrier, Envelope, OnDot, OnWait, Outcome
 from thanksd.verbs import carrying, sending
@@ -96,13 +98,16 @@ class File:
         new.replace(self._path)
 
 
+@cache
+def _of_each() -> dict[str, AnySelect]:
+    # After every step: building the statements costs more than asking.
+    return {table.name: select(table).order_by(*table.primary_key) for table in Base.metadata.sorted_tables}
+
+
 def read_all(store: Store) -> Rows:
     """Give everything the ledger holds, as of one moment."""
     with store.read() as connection:
-        return {
-            table.name: [dict(row) for row in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
-            for table in Base.metadata.sorted_tables
-        }
+        return {name: [dict(row) for row in connection.execute(query).mappings()] for name, query in _of_each().items()}
 
 
 class Shared:

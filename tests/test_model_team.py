@@ -208,13 +208,13 @@ def own_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_on_a_server_the_promises_hold_too(postgres: Server, machine: type[Machine]) -> None:
-    run(on(postgres, machine, Machine), max(RUNS // 6, 1), SEED)
+    run(on(postgres, machine, Machine), max(RUNS // 12, 1), SEED)
 
 
 def test_whatever_a_team_does_in_whatever_order_the_promises_hold_for_each(
     postgres: Server, machine: type[Machine]
 ) -> None:
-    run(on(postgres, machine, Team), max(RUNS // 3, 1), SEED)
+    run(on(postgres, machine, Team), max(RUNS // 8, 1), SEED)
 
 
 AT_KIM, AT_PAT, AT_SAM = (("sit_down", {"who": who}) for who in (KIM, PAT, SAM))
