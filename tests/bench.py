@@ -18,7 +18,9 @@ from functools import partial
 from pathlib import Path
 
 import bench_burst
-from bench_rigs import PROGRAM, PYTHON, Place, cpu, cpu_of, ratio, switches
+import bench_team
+from bench_rigs import PROGRAM, PYTHON, Place, cpu, cpu_of, ratio, switches, verdict
+from postgres_rigs import builds, server
 
 THIN = [PYTHON, "-c", "import click, json, socket"]
 ORM = [PYTHON, "-c", "import sqlalchemy.orm"]
@@ -156,19 +158,34 @@ def _ask(place: Place, verb: str) -> dict[str, str]:
 
 
 def idle(folder: Path, seconds: int) -> None:
-    """What a daemon costs that has nothing to do."""
+    """What a daemon costs that has nothing to do: one with a ledger of its own, and one of a team, side by side."""
     place = Place(folder / "idle")
     place.fill(1000, 100)
-    with place.daemon() as pid:
+    with server(builds()[0]) as kept, place.daemon() as own, bench_team.Team(folder, kept, 1, 0).daemons() as (shared,):
         time.sleep(5)
-        before, waits = cpu_of(pid), switches(pid)
+        bench_team.until_quiet([own, shared])
+        looks = [Look(pid) for pid in (own, shared)]
         time.sleep(seconds)
-        used, woken = (cpu_of(pid) - before) / seconds, (switches(pid) - waits) / seconds
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+        for name, look in zip(("", ", a shared ledger"), looks, strict=True):
+            look.tell(f"idle {seconds} s{name}", seconds)
+
+
+class Look:
+    """What a daemon used up to a moment, and since."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._used, self._waits = cpu_of(pid), switches(pid)
+
+    def tell(self, name: str, seconds: int) -> None:
+        """Print what it used since, beside what it may."""
+        used = (cpu_of(self._pid) - self._used) / seconds * 1000
+        woken = (switches(self._pid) - self._waits) / seconds
+        status = Path(f"/proc/{self._pid}/status").read_text(encoding="ascii")
         rss = int(status.split("VmRSS:")[1].split()[0]) / 1024
-    print(
-        f"idle {seconds} s: {used * 1000:.2f} ms CPU a second (limit 0.5), {woken:.2f} context switches a second (0.2 wake-ups), {rss:.0f} MiB (72)"
-    )
+        print(f"{f'{name}: ms CPU a second':<58} {used:5.2f}   limit 0.50   {verdict(is_met=used <= 0.5)}")
+        print(f"{f'{name}: MiB':<58} {rss:5.0f}   limit 72   {verdict(is_met=rss <= 72)}")
+        print(f"    {woken:.2f} context switches a second", flush=True)
 
 
 def main() -> None:
@@ -177,8 +194,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=15)
     parser.add_argument("--large", type=int, default=1_000_000)
     parser.add_argument("--letters", type=int, default=10_000, help="letters of a burst")
-    parser.add_argument("--idle", type=int, default=600, help="seconds to watch an idle daemon")
-    parser.add_argument("only", nargs="*", choices=[[], "thin", "alone", "flat", "idle", "burst", "due"])
+    parser.add_argument("--idle", type=int, default=180, help="seconds to watch an idle daemon")
+    parser.add_argument("only", nargs="*", choices=[[], "thin", "alone", "flat", "idle", "burst", "due", "team"])
     chosen = parser.parse_args()
     # Without bytecode every start would compile everything, ours and theirs.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -189,6 +206,7 @@ def main() -> None:
             "flat": lambda: flat(Path(name), chosen.runs, chosen.large),
             "burst": lambda: bench_burst.burst(Path(name), chosen.letters),
             "due": lambda: bench_burst.due(Path(name), chosen.letters),
+            "team": lambda: bench_team.team(Path(name)),
             "idle": lambda: idle(Path(name), chosen.idle),
         }
         for part in chosen.only or parts:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import parts
-from bench_rigs import PYTHON, Place
+from bench_rigs import PYTHON, Place, verdict
 
 ROUNDS = 3
 # Letters through the slow line, and by a process each: enough for a rate.
@@ -214,10 +214,11 @@ class Rates:
     def add(self, name: str, rate: float) -> None:
         self.of.setdefault(name, []).append(rate)
 
-    def tell(self, one: str, other: str, least: float) -> None:
+    def tell(self, one: str, other: str, least: float = 0) -> None:
+        """Print a ratio, and whether it is met; with no `least` nothing is asked of it."""
         ours, theirs = statistics.median(self.of[one]), statistics.median(self.of[other])
-        is_met = "ok" if ours >= least * theirs else "BELOW"
-        print(f"{one + ' / ' + other:<58} {ours / theirs:5.2f}   least {least:.2f}   {is_met}", flush=True)
+        judged = f"least {least:.2f}   {verdict(is_met=ours >= least * theirs)}" if least else "(no limit)"
+        print(f"{one + ' / ' + other:<58} {ours / theirs:5.2f}   {judged}", flush=True)
         print(f"    {ours:,.0f} and {theirs:,.0f} letters a second", flush=True)
 
 
@@ -240,7 +241,8 @@ def burst(folder: Path, letters: int) -> None:
     rates.tell("thanksd", "msmtp", 15)
     rates.tell("thanksd at 20 ms", "smtplib at 20 ms", 0.9)
     rates.tell("thanksd at 20 ms, 4 connections, each", "smtplib at 20 ms", 0.9)
-    print(f"memory of the daemon: {max(memory):.0f} MiB (limit 96)")
+    most = max(memory)
+    print(f"{'memory of the daemon through it':<58} {most:5.0f}   limit 96 MiB   {verdict(is_met=most < 96)}")
     print(f"the ledger grew by {max(grown):,.0f} bytes a letter in sending it; a letter has {len(LETTER):,} bytes")
 
 
@@ -287,7 +289,5 @@ def due(folder: Path, count: int) -> None:
         assert digests == [count], digests
         cost.append(seconds / count * 1e6)
     each = statistics.median(cost)
-    is_met = "ok" if each <= 60 else "ABOVE"
-    print(
-        f"{f'{count:,} thanks due at once, one digest, each':<58} {each:5.1f}   limit 60 us CPU   {is_met}", flush=True
-    )
+    name = f"{count:,} thanks due at once, one digest, each"
+    print(f"{name:<58} {each:5.1f}   limit 60 us CPU   {verdict(is_met=each <= 60)}", flush=True)

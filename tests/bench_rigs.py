@@ -30,29 +30,54 @@ def ratio(name: str, limit: float, ours: Callable[[], float], theirs: Callable[[
     ours(), theirs()
     pairs = [(ours(), theirs()) for _ in range(runs)]
     one, other = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(
-        f"{name:<58} {one / other:5.2f}   limit {limit:.2f}   {'ok' if one <= limit * other else 'ABOVE'}", flush=True
-    )
+    print(f"{name:<58} {one / other:5.2f}   limit {limit:.2f}   {verdict(is_met=one <= limit * other)}", flush=True)
 
 
-class Place:
-    """A home for one bench: its own XDG folders and store."""
+def verdict(*, is_met: bool) -> str:
+    """Say how a row stands to its limit."""
+    return "OK" if is_met else "too slow"
 
-    def __init__(self, folder: Path) -> None:
+
+class Home:
+    """A home for one bench: its own XDG folders, and the store that it uses, made if it is not there."""
+
+    def __init__(self, folder: Path, store: str) -> None:
         self.folder = folder
-        self.store = folder / "thanksd.db"
         run = folder / "run"
         run.mkdir(parents=True, mode=0o700)
         keep = {key: os.environ[key] for key in ("PATH", "LANG") if key in os.environ}
         self.environ = keep | {
             "HOME": str(folder),
             "XDG_RUNTIME_DIR": str(run),
-            "THANKSD_STORE": str(self.store),
+            "THANKSD_STORE": store,
             "TZ": "UTC",
         }
-        self.count = 0
         # Bytecode is compiled once, as an installed program's is.
         subprocess.run([PROGRAM, "owed"], env=self.environ, check=True, stdout=subprocess.DEVNULL)
+
+    @contextmanager
+    def daemon(self) -> Iterator[int]:
+        """Run the daemon; gives its pid once its socket is there."""
+        child = subprocess.Popen(
+            [PROGRAM, "run"], env=self.environ, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        )
+        try:
+            while not list((self.folder / "run" / "thanksd").glob("*.sock")):
+                time.sleep(0.05)
+            time.sleep(0.5)
+            yield child.pid
+        finally:
+            child.terminate()
+            child.wait()
+
+
+class Place(Home):
+    """A home with a ledger of its own, a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = folder / "thanksd.db"
+        self.count = 0
+        super().__init__(folder, str(self.store))
 
     def fill(self, stored: int, still_open: int) -> None:
         """Store that many thanks, most of them closed, by SQL: adding a million one by one would take an hour."""
@@ -75,21 +100,6 @@ class Place:
             "-d",
             "the talk",
         ]
-
-    @contextmanager
-    def daemon(self) -> Iterator[int]:
-        """Run the daemon; gives its pid once its socket is there."""
-        child = subprocess.Popen(
-            [PROGRAM, "run"], env=self.environ, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
-        )
-        try:
-            while not list((self.folder / "run" / "thanksd").glob("*.sock")):
-                time.sleep(0.05)
-            time.sleep(0.5)
-            yield child.pid
-        finally:
-            child.terminate()
-            child.wait()
 
 
 _FILL = """
@@ -122,4 +132,4 @@ def cpu_of(pid: int) -> float:
 def switches(pid: int) -> int:
     """Count the main thread's voluntary context switches: each is one wait that ended."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.split("\nvoluntary_ctxtswitches:")[1].split()[0])
+    return int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])

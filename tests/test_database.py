@@ -113,6 +113,16 @@ def test_the_migrated_schema_is_what_the_models_say(file: Path) -> None:
     assert schema(file) == schema(other)
 
 
+def test_a_ledger_of_ones_own_is_opened_without_what_a_server_needs(file: Path) -> None:
+    opened(file)
+    program = (
+        "import sys; from thanksd import models; from thanksd.database import open_store; open_store(sys.argv[1]);"
+        "print([name for name in sys.modules if 'postgres' in name or 'psycopg' in name])"
+    )
+    words = [sys.executable, "-c", program, paths.store_url(str(file))]
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
 def schema(file: Path) -> dict[str, Any]:
     """Give tables and indexes, each index with the words of its condition, without the order of constraints."""
     found = rows(file, "SELECT name, tbl_name, type, sql FROM sqlite_master WHERE name NOT LIKE 'alembic%'")

@@ -62,7 +62,8 @@ class Base(DeclarativeBase):
 
 def _only(name: str, column: str, condition: str, *, unique: bool = False) -> Index:
     """Give an index of the rows that meet a condition, which holds no bound parameter: stores use it only so."""
-    return Index(name, column, unique=unique, sqlite_where=text(condition), postgresql_where=text(condition))
+    # Migrations make it, on a server too; saying postgresql_where here would load that dialect at every start.
+    return Index(name, column, unique=unique, sqlite_where=text(condition))
 
 
 class Person(Base):
