@@ -57,6 +57,9 @@ def test_the_migrated_schema_is_what_the_models_say_on_each_server(each_postgres
     open_store(url).close()
     other = each_postgres.new_database()
     engine = create_engine(other, poolclass=NullPool)
+    # The models name an index's condition for SQLite alone: naming a server's there loads its dialect at each start.
+    for index in (index for table in Base.metadata.tables.values() for index in table.indexes):
+        index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
     Base.metadata.create_all(engine)
     assert schema(each_postgres, url) == schema(each_postgres, other)
     with create_engine(url, poolclass=NullPool).connect() as connection:
@@ -227,7 +230,7 @@ def test_any_usual_name_of_a_server_is_taken_with_the_driver_that_is_ours(name: 
 @pytest.mark.parametrize(
     ("change", "code", "words"),
     [
-        (("/shared", "/nosuch"), 77, "does not exist"),
+        (("/shared", "/nosuch"), 78, "There is no such database"),
         (("team@", "nobody@"), 77, 'role "nobody" does not exist'),
         (("port=", "port=1&x="), 78, 'invalid connection option "x"'),
         (("host=", "host=/nosuch"), 75, "did not answer"),
@@ -264,9 +267,9 @@ def test_without_the_driver_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyP
         raise ModuleNotFoundError("No module named 'psycopg'")
 
     monkeypatch.setattr(postgres, "create_engine", missing)
-    with pytest.raises(ConfigError, match="driver for a shared ledger is not installed") as caught:
+    with pytest.raises(ConfigError, match="driver for that is not installed") as caught:
         PostgresStore("postgresql+psycopg://sam@host/db")
-    assert "postgres]" in caught.value.hint
+    assert "EXTRAS=postgres" in caught.value.hint
 
 
 def test_a_server_that_takes_the_call_and_never_speaks_is_given_up_in_seconds() -> None:

@@ -52,6 +52,9 @@ def admit(connection: Connection, here: Here, *, is_shared: bool = False) -> Any
     if is_elsewhere(row, here):
         words = elsewhere_words(row, here, now, is_shared=is_shared)
         raise ConfigError(words, _elsewhere_hint(row, is_shared=is_shared))
+    if is_shared and is_older(row, is_shared=True):
+        # Another program here may have claimed between the look at the row and the one at what is known: look anew.
+        row = row_of(connection)
     refuse_older(row, is_shared=is_shared)
     return row
 
