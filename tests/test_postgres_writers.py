@@ -23,6 +23,7 @@ from test_postgres import ledger, store
 
 from thanksd import outbox
 from thanksd.errors import TryLaterError
+from thanksd.outbox import Hands
 from thanksd.postgres import Line, PostgresStore
 
 __all__ = ["ledger", "store"]
@@ -152,11 +153,12 @@ _CLAIM = """
 from store_rigs import NOON
 from thanksd import outbox
 from thanksd.database import open_store
+from thanksd.outbox import Hands
 store, mine = open_store(sys.argv[1], keep_connections=True), []
 who = f"worker {go()}"
 while True:
     with store.write(beside_others=True) as connection:
-        found = outbox.claim(connection, NOON, who, most=7, writers=("sam@example.org",))
+        found = outbox.claim(connection, NOON, who, most=7, hands=Hands(writers=frozenset({"sam@example.org"})))
     if not found:
         break
     assert len(found) <= 7, len(found)
@@ -184,7 +186,9 @@ def test_no_plan_of_the_server_claims_more_than_was_asked_for(
     with store.write(beside_others=True) as connection:
         for name in _OTHER_PLANS:
             connection.exec_driver_sql(f"SET LOCAL enable_{name} = off")
-        assert len(outbox.claim(connection, NOON, "me", most=3, writers=("sam@example.org",))) == 3
+        assert (
+            len(outbox.claim(connection, NOON, "me", most=3, hands=Hands(writers=frozenset({"sam@example.org"})))) == 3
+        )
 
 
 # --- what is heard ---

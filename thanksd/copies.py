@@ -5,7 +5,6 @@ Two tries at most: one right after the letter, one ten minutes later where the f
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -13,20 +12,18 @@ from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from thanksd import journal, states
 from thanksd.models import Letter
-from thanksd.outbox import SECOND_COPY_AFTER, Claim, Result, copy_is_due, is_by, is_paused
+from thanksd.outbox import ALONE, SECOND_COPY_AFTER, Claim, Hands, Result, copy_is_due, is_by, is_paused
 from thanksd.rows import AnyRow
 
 
-def claim(
-    connection: Connection, now: datetime, letter: int | None = None, writers: Collection[str] | None = None
-) -> Claim | None:
+def claim(connection: Connection, now: datetime, letter: int | None = None, hands: Hands = ALONE) -> Claim | None:
     """Take the copy of this `letter`, or (None) the next one whose second try has come, in one conditional UPDATE.
 
-    `writers` limits it to letters of these owners.
+    `hands` limits it to letters that leave from here.
 
     Whoever ends while trying leaves it so: it may have arrived, and a copy is not worth a double.
     """
-    first = select(Letter.id).where(_may_leave(now, letter, writers)).order_by(Letter.id).limit(1)
+    first = select(Letter.id).where(_may_leave(now, letter, hands)).order_by(Letter.id).limit(1)
     query = (
         update(Letter)
         .where(Letter.id == first.scalar_subquery(), Letter.copy == states.COPY_DUE)
@@ -37,16 +34,14 @@ def claim(
     return None if row is None else _claimed(row)
 
 
-def is_due(
-    connection: Connection, now: datetime, letter: int | None = None, writers: Collection[str] | None = None
-) -> bool:
+def is_due(connection: Connection, now: datetime, letter: int | None = None, hands: Hands = ALONE) -> bool:
     """Say whether `claim` would find one; nothing is written for it."""
-    return connection.scalar(select(Letter.id).where(_may_leave(now, letter, writers)).limit(1)) is not None
+    return connection.scalar(select(Letter.id).where(_may_leave(now, letter, hands)).limit(1)) is not None
 
 
-def _may_leave(now: datetime, letter: int | None, writers: Collection[str] | None) -> ColumnElement[bool]:
+def _may_leave(now: datetime, letter: int | None, hands: Hands) -> ColumnElement[bool]:
     which = Letter.id == letter if letter is not None else Letter.sent_at <= now - SECOND_COPY_AFTER
-    return and_(copy_is_due(), which, ~is_paused(), is_by(writers))
+    return and_(copy_is_due(), which, ~is_paused(hands.seat), is_by(hands.writers))
 
 
 def _claimed(row: AnyRow) -> Claim:

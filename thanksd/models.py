@@ -183,7 +183,8 @@ class Letter(Base):
     It allows one letter per thanks besides those that surely never left (failed, cancelled). `leaves_at` is the moment
     it was confirmed to leave at; `send_after` moves with every deferral. `copy` says how the copy to oneself stands:
     empty (none wanted), due, trying, left or failed. `writer` is whose thanks it gives (`Thanks.owner`); `owner` is the
-    process that has it in hand.
+    process that has it in hand. `seat` is the installation that tried it last (`Store.seat`): it is that one's login
+    which a letter waits for.
     """
 
     __tablename__ = "letter"
@@ -213,6 +214,7 @@ class Letter(Base):
     server_reply: Mapped[str]
     copy: Mapped[str] = mapped_column(server_default=text("''"))
     writer: Mapped[str] = mapped_column(server_default=text("''"))
+    seat: Mapped[str] = mapped_column(server_default=text("''"))
 
 
 class Attempt(Base):

@@ -51,6 +51,21 @@ SECOND_COPY_AFTER = timedelta(minutes=10)
 _NEWEST = 100
 
 
+class Hands(NamedTuple):
+    """Who carries letters from here: at which seat, for whom, and whose letters; empty and None in a private ledger.
+
+    `seat` is the installation (`Store.seat`): the login that may be refused is its own. `writers` are the owners whose
+    letters leave from here, None for everybody's.
+    """
+
+    seat: str = ""
+    owner: str = ""
+    writers: frozenset[str] | None = None
+
+
+ALONE = Hands()
+
+
 class Claim(NamedTuple):
     """A letter that this worker may carry now, as plain values."""
 
@@ -114,15 +129,16 @@ def claim(
     only: Sequence[int] | None = None,
     *,
     most: int = 1,
-    writers: Collection[str] | None = None,
+    hands: Hands = ALONE,
 ) -> list[Claim]:
     """Take the next letters that may leave, `most` at most, in one conditional UPDATE; in the order they may leave.
 
     Each is in state sending, phase pre, a new attempt of its own. While a login was refused nothing is claimed: trying
     on would lock the account. Nor is a stale letter, ever: that is of the same UPDATE, so that no order of programs can
-    let one go. `only` limits it to those letters, `writers` to those of these owners.
+    let one go. `only` limits it to those letters, `hands` to those that may leave from here.
     """
-    ready = and_(is_waiting(), is_by(writers), Letter.send_after <= now, ~is_stale(now - STALE_AFTER), ~is_paused())
+    may_leave = and_(is_waiting(), is_by(hands.writers), ~is_paused(hands.seat))
+    ready = and_(may_leave, Letter.send_after <= now, ~is_stale(now - STALE_AFTER))
     if only is not None:
         ready = and_(ready, Letter.id.in_(only))
     first = select(Letter.id).where(ready).order_by(Letter.send_after, Letter.id).limit(most)
@@ -209,13 +225,14 @@ def is_by(writers: Collection[str] | None) -> ColumnElement[bool]:
     return true() if writers is None else Letter.writer.in_(sorted(writers))
 
 
-def is_paused() -> ColumnElement[bool]:
-    """Say of a letter that its writer's login was refused, and one waits for a better: whoever waits, waits with it."""
+def is_paused(seat: str) -> ColumnElement[bool]:
+    """Say that the login of this seat was refused, and a letter waits for a better one: nothing leaves from here.
+
+    Trying another letter by it would lock the account. At another seat, with a login of its own, all may leave.
+    """
     refused = aliased(Letter)
-    # Not correlated: asked once for all, however many wait.
-    return Letter.writer.in_(
-        select(refused.writer).where(refused.settled_at.is_(None), refused.reason == states.CREDENTIALS)
-    )
+    at_seat = and_(refused.settled_at.is_(None), refused.reason == states.CREDENTIALS, refused.seat == seat)
+    return select(refused.id).where(at_seat).exists()
 
 
 def mark_dot(connection: Connection, now: datetime, held: Claim) -> bool:
@@ -270,13 +287,15 @@ def _attempt() -> Update:
     )
 
 
-def settle(connection: Connection, now: datetime, held: Claim, result: Result, *, copy: bool = False) -> bool:
+def settle(
+    connection: Connection, now: datetime, held: Claim, result: Result, *, copy: bool = False, seat: str = ""
+) -> bool:
     """Write down what the attempt came to, and move the thanks with it; False where the claim was lost meanwhile.
 
-    With `copy` a letter that was sent owes its sender a copy from that very moment.
+    With `copy` a letter that was sent owes its sender a copy from that very moment. `seat` is where it was tried.
     """
     mine = _held_or_late() if result.outcome == states.ACCEPTED else _held()
-    values = _settled(now, held, result) | {"owner": "", "lease_until": None}
+    values = _settled(now, held, result) | {"owner": "", "lease_until": None, "seat": seat}
     if values["state"] == states.SENT and copy:
         values["copy"] = states.COPY_DUE
     changed = connection.execute(mine, _key(held) | values).rowcount == 1
@@ -363,24 +382,24 @@ def resolve(connection: Connection, now: datetime, held: AnyRow, how: str, popup
     return True
 
 
-def next_moment(connection: Connection, writers: frozenset[str] | None = None) -> datetime | None:
+def next_moment(connection: Connection, hands: Hands = ALONE) -> datetime | None:
     """Give when there is something to do next: a letter may leave or is stale by then, or a copy is tried once more.
 
-    Where a login was refused none of its writer's may leave; `writers` limits it to those of these owners.
+    Where the login was refused none may leave; `hands` limits it to those that may leave from here.
     """
-    waiting, copies = _moments(writers)
-    leaves, oldest = connection.execute(waiting).one()
+    waiting, copies = _moments(hands)
+    leaves, oldest, paused = connection.execute(waiting).one()
     sent_at = connection.scalar(copies)
-    moments = (leaves, sent_at and sent_at + SECOND_COPY_AFTER, oldest and oldest + STALE_AFTER)
-    return min((moment for moment in moments if moment), default=None)
+    moments = [] if paused else [leaves, sent_at and sent_at + SECOND_COPY_AFTER]
+    return min((moment for moment in (*moments, oldest and oldest + STALE_AFTER) if moment), default=None)
 
 
 @cache
-def _moments(writers: frozenset[str] | None) -> tuple[AnySelect, AnySelect]:
+def _moments(hands: Hands) -> tuple[AnySelect, AnySelect]:
     # Every pass of an idle daemon asks this: building the statements costs more than asking.
-    leaves = func.min(case((~is_paused(), Letter.send_after)))
-    waiting = select(leaves, func.min(Letter.leaves_at)).where(is_waiting(), is_by(writers))
-    return waiting, select(func.min(Letter.sent_at)).where(copy_is_due(), is_by(writers), ~is_paused())
+    moments = (func.min(Letter.send_after), func.min(Letter.leaves_at), is_paused(hands.seat))
+    waiting = select(*moments).where(is_waiting(), is_by(hands.writers))
+    return waiting, select(func.min(Letter.sent_at)).where(copy_is_due(), is_by(hands.writers))
 
 
 def copy_is_due() -> ColumnElement[bool]:

@@ -6,37 +6,39 @@ idle pass asks before any of them is begun.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, func, or_, select, update
+from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, states
 from thanksd.models import Letter, Thanks, UtcDateTime
-from thanksd.outbox import STALE_AFTER, end_attempt, is_by, is_paused, is_stale, is_waiting
+from thanksd.outbox import ALONE, STALE_AFTER, Hands, end_attempt, is_by, is_paused, is_stale, is_waiting
 from thanksd.rows import AnyRow, AnySelect
 
 
-def needs_care(connection: Connection, now: datetime, is_surely_dead: Callable[[str], bool]) -> bool:
-    """Say whether any letter is in a lost worker's hands, is stale, or came up behind a login that was refused.
+def needs_care(
+    connection: Connection, now: datetime, is_surely_dead: Callable[[str], bool], hands: Hands = ALONE
+) -> bool:
+    """Say whether any letter is in a lost worker's hands, is stale, or came up behind our login that was refused.
 
     What a living worker has in hand needs nobody: writing for it would wake every daemon of a shared ledger, and each
     of them all the others.
     """
-    found = set(connection.scalars(_care(), {"now": now, "limit": now - STALE_AFTER}))
+    found = set(connection.scalars(_care(hands), {"now": now, "limit": now - STALE_AFTER}))
     if found == {states.SENDING}:
         return bool(_lost(connection, now, is_surely_dead))
     return bool(found)
 
 
 @cache
-def _care() -> AnySelect:
+def _care(hands: Hands) -> AnySelect:
     # Every pass of an idle daemon asks this: building the statement costs more than asking.
     now, limit = bindparam("now", type_=UtcDateTime), bindparam("limit", type_=UtcDateTime)
-    cares = or_(Letter.state == states.SENDING, and_(is_waiting(), is_stale(limit)), _came_up_behind(now))
+    cares = or_(Letter.state == states.SENDING, and_(is_waiting(), is_stale(limit)), _came_up_behind(now, hands))
     # The first condition is the partial index's own; within the others SQLite would not see it.
     return select(Letter.state).where(Letter.settled_at.is_(None), cares).distinct()
 
@@ -85,43 +87,51 @@ def expire(connection: Connection, now: datetime) -> int:
     return len(stale)
 
 
-def join_the_waiting(connection: Connection, now: datetime) -> int:
-    """Let letters whose moment came behind a refused login say so themselves, with the server's words.
+def join_the_waiting(connection: Connection, now: datetime, hands: Hands = ALONE) -> int:
+    """Let letters of ours whose moment came behind our refused login say so themselves, with the server's words.
 
     They were not tried. Their popup is that of the one that was refused, also where it was shown and comes again: one
-    for all. Should that letter be taken back, the login is no better for it. Gives how many.
+    for all. Should that letter be taken back, the login is no better for it. A colleague's may leave from another seat,
+    and says nothing. Gives how many.
     """
     refused = (
-        select(Letter.writer, Letter.server_reply, Thanks.popup_at)
+        select(Letter.server_reply, Thanks.popup_at)
         .join(Thanks, Letter.thanks_id == Thanks.id)
-        .where(Letter.settled_at.is_(None), Letter.reason == states.CREDENTIALS)
+        .where(Letter.settled_at.is_(None), Letter.reason == states.CREDENTIALS, Letter.seat == hands.seat)
     )
-    rows = connection.execute(refused.order_by(Letter.id)).all()
-    # The first of each writer: whoever comes earlier in the list has the last word.
-    firsts = {row.writer: row for row in reversed(rows)}
-    return sum(_join_first(connection, now, first) for first in firsts.values())
-
-
-def _join_first(connection: Connection, now: datetime, first: AnyRow) -> int:
+    # One of our own first: its popup is ours.
+    mine_first = case((Letter.writer == hands.owner, 0), else_=1)
+    first = connection.execute(refused.order_by(mine_first, Letter.id).limit(1)).one_or_none()
+    if first is None:
+        return 0
     reply = first.server_reply
-    values = {"state": states.DEFERRED, "reason": states.CREDENTIALS, "server_reply": reply}
-    behind = update(Letter).where(_came_up_behind(now), Letter.writer == first.writer)
-    joined = list(connection.scalars(behind.values(**values).returning(Letter.thanks_id)))
+    values = {"state": states.DEFERRED, "reason": states.CREDENTIALS, "server_reply": reply, "seat": hands.seat}
+    query = update(Letter).where(_came_up_behind(now, hands)).values(**values).returning(Letter.thanks_id)
+    joined = list(connection.scalars(query))
     for thanks in joined:
         ledger.set_popup(connection, thanks, first.popup_at)
         journal.record(connection, now, thanks, states.DEFERRED, reply=reply, reason=states.CREDENTIALS)
     return len(joined)
 
 
-def _came_up_behind(now: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
-    return and_(is_waiting(), Letter.send_after <= now, Letter.reason != states.CREDENTIALS, is_paused())
+def _came_up_behind(now: datetime | BindParameter[datetime], hands: Hands) -> ColumnElement[bool]:
+    waits = and_(is_waiting(), Letter.send_after <= now, Letter.reason != states.CREDENTIALS)
+    return and_(waits, _is_own(hands), is_paused(hands.seat))
 
 
-def release(connection: Connection, now: datetime, writers: Collection[str] | None = None) -> int:
-    """Let letters of these owners go on that waited for a login: a new password was tried and works. Gives how many."""
+def _is_own(hands: Hands) -> ColumnElement[bool]:
+    return is_by((hands.owner,) if hands.owner else None)
+
+
+def release(connection: Connection, now: datetime, hands: Hands = ALONE) -> int:
+    """Let letters go on that waited for a login here, and our own that wait for one elsewhere: a new password works.
+
+    Gives how many.
+    """
     query = (
         update(Letter)
-        .where(Letter.settled_at.is_(None), Letter.state == states.DEFERRED, is_by(writers))
+        .where(Letter.settled_at.is_(None), Letter.state == states.DEFERRED)
+        .where(or_(Letter.seat == hands.seat, _is_own(hands)))
         .where(Letter.reason.in_((states.CREDENTIALS, states.PASSWORD)))
         .values(reason="", send_after=now)
         .returning(Letter.thanks_id)

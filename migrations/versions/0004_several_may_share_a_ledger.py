@@ -10,7 +10,7 @@ _OF_EACH = ("paused_at", "paused_until", "asked_at")
 
 
 def upgrade() -> None:
-    for table, column in (("thanks", "owner"), ("letter", "writer"), ("nudge", "seat")):
+    for table, column in (("thanks", "owner"), ("letter", "writer"), ("letter", "seat"), ("nudge", "seat")):
         op.add_column(table, sa.Column(column, sa.String(), server_default=sa.text("''"), nullable=False))
     op.create_table(
         "member",

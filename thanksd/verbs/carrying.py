@@ -84,7 +84,7 @@ class _Worker:
         # SQLite lets writers wait by sleeping; threads that take turns lose no time by it.
         self._lock = lock
         self._owner = owner()
-        self._writers = context.writers
+        self._hands = context.hands
         self._size = 1
         self._owed: list[tuple[Claim, Result]] = []
         self.has_claimed = False
@@ -121,7 +121,7 @@ class _Worker:
         with self._context.store.turn() as turn:
             with self._writing() as connection:
                 claims = outbox.claim(
-                    connection, self._context.clock(), self._owner, self._only, most=self._size, writers=self._writers
+                    connection, self._context.clock(), self._owner, self._only, most=self._size, hands=self._hands
                 )
                 if claims:
                     turn.take(connection)
@@ -189,7 +189,8 @@ class _Worker:
 
     def _write_owed(self, connection: Connection, *, copy: bool = False) -> None:
         for held, result in self._owed:
-            outbox.settle(connection, self._context.clock(), held, result, copy=copy and held is self._owed[-1][0])
+            last_owes = copy and held is self._owed[-1][0]
+            outbox.settle(connection, self._context.clock(), held, result, copy=last_owes, seat=self._hands.seat)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Connection]:

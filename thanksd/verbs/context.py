@@ -6,11 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from thanksd.addresses import fold
 from thanksd.config import Config
 from thanksd.errors import ConfigError
 from thanksd.store import Store
+
+if TYPE_CHECKING:
+    from thanksd.outbox import Hands
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,13 @@ class Context:
                 "thanksd config set me.email you@example.com",
             )
         return fold(self.config.me.email)
+
+    @property
+    def hands(self) -> Hands:
+        """Who carries letters from here, and whose. Raises ConfigError as `owner`."""
+        from thanksd.outbox import Hands  # noqa: PLC0415  most verbs look at no letter
+
+        return Hands(self.store.seat, self.owner, self.writers)
 
     @property
     def writers(self) -> frozenset[str] | None:

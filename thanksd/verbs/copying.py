@@ -64,10 +64,10 @@ def carry_late(context: Context, carrier: Carrier) -> None:
 def _carry_one(context: Context, carrier: Carrier, letter: int | None) -> bool:
     """Claim one copy, send it, and write down what came of it; False where none is due."""
     with context.store.read() as connection:
-        if not copies.is_due(connection, context.clock(), letter, context.writers):
+        if not copies.is_due(connection, context.clock(), letter, context.hands):
             return False
     with context.store.write() as connection:
-        held = copies.claim(connection, context.clock(), letter, context.writers)
+        held = copies.claim(connection, context.clock(), letter, context.hands)
     if held is None:
         return False
     result = _deliver(context, carrier, held)

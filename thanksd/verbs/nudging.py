@@ -53,7 +53,7 @@ def _planned(context: Context) -> tuple[dict[str, Any], bool]:
         waiting = and_(Thanks.popup_at.is_not(None), queries.is_of(context.owner))
         popup = connection.scalar(select(func.min(Thanks.popup_at)).where(waiting))
         standing = queries.standing(connection, context.owner)
-        letter = outbox.next_moment(connection, context.writers)
+        letter = outbox.next_moment(connection, context.hands)
     until, question, is_news, mistake = standing.paused_until(now), None, False, ""
     try:
         question, is_news = weekly.popup_at(context, now, standing), weekly.is_news(context, standing)

@@ -49,14 +49,15 @@ def recover(context: Context) -> dict[str, Any]:
     And let stale letters not leave any more, and say of those behind a refused login what they wait for. Gives
     {"letters": how many that were}; with nothing to do it writes nothing.
     """
+    hands = context.hands
     with context.store.read() as connection:
-        if not recovery.needs_care(connection, context.clock(), is_surely_dead):
+        if not recovery.needs_care(connection, context.clock(), is_surely_dead, hands):
             return {"letters": 0}
     with context.store.write() as connection:
         now = context.clock()
         freed = recovery.recover(connection, now, is_surely_dead)
         stale = recovery.expire(connection, now)
-        return {"letters": freed + stale + recovery.join_the_waiting(connection, now)}
+        return {"letters": freed + stale + recovery.join_the_waiting(connection, now, hands)}
 
 
 def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
@@ -90,4 +91,4 @@ def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
 def release(context: Context) -> dict[str, Any]:
     """Let the letters go on that waited for a login which works now."""
     with context.store.write() as connection:
-        return {"letters": recovery.release(connection, context.now, context.writers)}
+        return {"letters": recovery.release(connection, context.now, context.hands)}
