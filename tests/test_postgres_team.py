@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from cli_rigs import configure, thanksd
 from hypothesis import example, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
+from smtp_rigs import USER, mail_server
 from store_rigs import Desk
 from test_fuzz import QUIETLY, anything
 from test_postgres import ME, ledger, shared_desk
 
 from thanksd import paths, postgres
-from thanksd.config import Me
+from thanksd.config import Me, Smtp, Transport
 from thanksd.errors import ConfigError, ThanksdError, UsageError
 
 __all__ = ["ledger"]
@@ -220,3 +222,25 @@ def test_any_name_of_a_server_is_taken_without_a_password_or_refused_in_words(te
         assert engine.url.password is None
         assert "password" not in arguments
         assert paths.socket_file(paths.store_url(text)).name.endswith(".sock")
+
+
+def test_a_wrong_password_is_tried_once_whoever_s_letters_leave_by_it(team: tuple[Desk, Desk]) -> None:
+    sam, kim = team
+    carry_for(sam, KIM)
+    mine, hers = sam.queued(), kim.queued("Bob Ray")
+    with mail_server() as box:
+        box.login = (USER, "the right one")
+        for desk, word in ((sam, "a wrong one"), (kim, "the right one")):
+            way = Smtp(host="127.0.0.1", port=box.port, security="none", username=USER)
+            desk.set(config=replace(desk.context.config, transport=Transport(kind="smtp", smtp=way)))
+            desk.set(secret=partial(str, word))
+        seats = iter(("sam's", "kim's"))
+        for desk in (sam, kim):
+            vars(desk.context.store)["seat"] = next(seats)
+        for _ in range(3):
+            sam("dispatch")
+        assert box.seen.count(b"AUTH ") == 1
+        # Her own login is a good one: what his could not carry leaves by it, and his own letter waits for him.
+        kim("dispatch")
+        states = {one["id"]: one["letter"]["state"] for one in sam("owed", team=True, everything=True)["thanks"]}
+        assert states == {mine: "deferred", hers: "sent"}
