@@ -12,10 +12,10 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import parts
 from cli_rigs import SCRIPT, config_file, configure, store_file
@@ -83,9 +83,9 @@ def account(port: int) -> None:
 
 
 @contextlib.contextmanager
-def world() -> Iterator[World]:
-    """A fresh start of the program, in this process."""
-    opened = World(paths.store_url(str(store_file())), str(config_file()))
+def world(store: str = "") -> Iterator[World]:
+    """A fresh start of the program, in this process, with the usual ledger or another."""
+    opened = World(paths.store_url(store or str(store_file())), str(config_file()))
     yield opened
     opened.store.close()
 
@@ -162,20 +162,31 @@ class Scene:
         Each thanks is in one state that fits its letter; none was delivered twice; what is sent was delivered; nothing
         else is still on its way.
         """
-        taken = self.deliveries()
-        letters = {one["thanks_id"]: one for one in rows(store_file(), "SELECT * FROM letter ORDER BY id")}
-        endings: Counter[str] = Counter()
-        for thanks in rows(store_file(), "SELECT id, state FROM thanks ORDER BY id"):
-            letter = letters.get(thanks["id"], {"state": "none", "message_id": "none"})
-            times = taken[letter["message_id"]]
-            assert thanks["state"] in _THANKS[letter["state"]], (where, thanks, letter["state"])
-            assert times <= 1, where
-            assert times == {"none": 0, "sent": 1}.get(letter["state"], times), where
-            endings[_ending(letter["state"], times)] += 1
-        assert sum(taken.values()) == sum(times for words, times in endings.items() if words in _DELIVERED), where
+        thanks, letters = (rows(store_file(), one) for one in _BOTH)
+        endings = settled(thanks, letters, self.deliveries(), where)
         assert rows(store_file(), "SELECT * FROM attempt WHERE ended_at IS NULL") == [], where
         assert is_sound(store_file()), where
         return endings
+
+
+# All thanks, and all letters, oldest first.
+_BOTH = ("SELECT * FROM thanks ORDER BY id", "SELECT * FROM letter ORDER BY id")
+_Rows: TypeAlias = Sequence[Mapping[str, Any]]
+
+
+def settled(thanks: _Rows, letters: _Rows, taken: Counter[str], where: str) -> Counter[str]:
+    """Check thanks and letters as `Scene.check` does, by what the servers have `taken`; give how many ended how."""
+    newest = {one["thanks_id"]: one for one in letters}
+    endings: Counter[str] = Counter()
+    for one in thanks:
+        letter = newest.get(one["id"], {"state": "none", "message_id": "none"})
+        times = taken[letter["message_id"]]
+        assert one["state"] in _THANKS[letter["state"]], (where, one, letter["state"])
+        assert times <= 1, where
+        assert times == {"none": 0, "sent": 1}.get(letter["state"], times), where
+        endings[_ending(letter["state"], times)] += 1
+    assert sum(taken.values()) == sum(times for words, times in endings.items() if words in _DELIVERED), where
+    return endings
 
 
 def deliveries(sinks: Sequence[Sink]) -> Counter[str]:
@@ -193,9 +204,9 @@ def _ending(state: str, times: int) -> str:
     return words.get(state) or ("held, delivered" if times else "held, not delivered")
 
 
-def go_on() -> None:
+def go_on(store: str = "") -> None:
     """Start anew in this process, as the next command or daemon would, until nothing is left to do."""
-    with world() as opened:
+    with world(store) as opened:
         opened.call("dispatch", {})
 
 
@@ -204,7 +215,7 @@ def told(endings: Counter[str]) -> str:
     return "; ".join(f"{count:,} {words}" for words, count in sorted(endings.items(), key=lambda one: -one[1]))
 
 
-def random_instant(program: Program, after: float) -> int:
+def random_instant(program: subprocess.Popen[bytes], after: float) -> int:
     """Kill a program so many seconds later, unless it ends before; give how it ended."""
     deadline = time.monotonic() + after
     while time.monotonic() < deadline and program.poll() is None:

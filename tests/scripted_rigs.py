@@ -167,6 +167,7 @@ class Server:
         implicit: bool = False,
         offers: Sequence[str] = (),
         window: int = 0,
+        address: str = "127.0.0.1",
     ) -> None:
         self.faults = dict(faults or {})
         self.verbs: list[str] = []
@@ -174,9 +175,11 @@ class Server:
         self.taken: list[bytes] = []
         self.refused: list[bytes] = []
         self.connections = 0
+        self.hung_up = 0
         self._tls, self._implicit, self._offers = tls, implicit, offers
         self._ended = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = address
+        self._listener = socket.create_server((address, 0))
         if window:
             # Small segments, or a client's own buffer takes the whole letter before the window counts.
             self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)
@@ -220,6 +223,7 @@ class Server:
         with contextlib.suppress(OSError):
             self._talk(line)
         line.client.close()
+        self.hung_up += 1
 
     def _talk(self, line: Line) -> None:
         if self._implicit and self._tls:

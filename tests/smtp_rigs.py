@@ -228,19 +228,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answers_at(port: int) -> bool:
+def answers_at(port: int, address: str = "127.0.0.1") -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        socket.create_connection((address, port), 1).close()
     except OSError:
         return False
     return True
 
 
 @contextlib.contextmanager
-def _process(words: list[str], port: int) -> Iterator[None]:
+def _process(words: list[str], port: int, address: str = "127.0.0.1") -> Iterator[None]:
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
         try:
-            wait_for(lambda: answers_at(port) or child.poll() is not None)
+            wait_for(lambda: answers_at(port, address) or child.poll() is not None)
             assert child.poll() is None, f"{words[0]} did not start"
             yield
         finally:
@@ -250,40 +250,41 @@ def _process(words: list[str], port: int) -> Iterator[None]:
 class Sink:
     """A running smtp-sink: its port, and the letters whose bytes it has read up to the dot."""
 
-    def __init__(self, port: int, folder: Path) -> None:
+    def __init__(self, port: int, folder: Path, address: str = "127.0.0.1") -> None:
         self.port = port
         self.folder = folder
+        self.address = address
 
     def dumps(self) -> list[bytes]:
         return [data for data in (path.read_bytes() for path in self.folder.iterdir()) if data]
 
 
 @contextlib.contextmanager
-def smtp_sink(*flags: str) -> Iterator[Sink]:
-    """Run Postfix's test server with its fault flags; see smtp-sink(1)."""
+def smtp_sink(*flags: str, address: str = "127.0.0.1") -> Iterator[Sink]:
+    """Run Postfix's test server with its fault flags, see smtp-sink(1), on an address of this machine."""
     parts.need("smtp-sink")
     folder, port = Path(tempfile.mkdtemp(prefix="sink-")), free_port()
     # As root it insists on giving root up, and then must be able to write.
     folder.chmod(0o777 if os.geteuid() == 0 else 0o700)
     user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    words = [str(parts.find("smtp-sink")), *user, "-d", f"{folder}/%M.", *flags, f"127.0.0.1:{port}", "10"]
+    words = [str(parts.find("smtp-sink")), *user, "-d", f"{folder}/%M.", *flags, f"{address}:{port}", "10"]
     try:
-        with _process(words, port):
-            yield Sink(port, folder)
+        with _process(words, port, address):
+            yield Sink(port, folder, address)
     finally:
         shutil.rmtree(folder)
 
 
 @contextlib.contextmanager
-def stunnel(authority: Authority, to_port: int, *, starttls: bool) -> Iterator[int]:
-    """Run stunnel before another server, and give its port."""
+def stunnel(authority: Authority, to_port: int, *, starttls: bool, address: str = "127.0.0.1") -> Iterator[int]:
+    """Run stunnel before another server, on an address of this machine, and give its port."""
     parts.need("stunnel")
-    port, pem = free_port(), authority.issue("localhost")
+    port, pem = free_port(), authority.issue("localhost" if address == "127.0.0.1" else address)
     settings = authority.folder / f"stunnel-{port}.conf"
-    lines = ["foreground = yes", "pid =", f"cert = {pem}", "[smtp]", f"accept = 127.0.0.1:{port}"]
+    lines = ["foreground = yes", "pid =", f"cert = {pem}", "[smtp]", f"accept = {address}:{port}"]
     lines += [f"connect = 127.0.0.1:{to_port}", *(["protocol = smtp"] if starttls else [])]
     settings.write_text("\n".join(lines) + "\n")
-    with _process([str(parts.find("stunnel")), str(settings)], port):
+    with _process([str(parts.find("stunnel")), str(settings)], port, address):
         yield port
 
 

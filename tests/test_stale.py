@@ -174,7 +174,7 @@ def test_a_pass_never_goes_through_all_letters_that_ever_were(desk: Desk) -> Non
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         raw.set_trace_callback(said.append)
-        recovery.needs_care(connection, desk.clock())
+        recovery.needs_care(connection, desk.clock(), lambda _: False)
         outbox.next_moment(connection)
         copies.is_due(connection, desk.clock())
         raw.set_trace_callback(None)

@@ -76,8 +76,9 @@ def is_older(row: AnyRow, *, is_shared: bool = False) -> bool:
     known = Witness(row.uid).tickets()
     if not is_shared:
         return row.serial not in known
-    # Others count on; a number as high as ours that is not ours was counted in another copy.
-    return row.serial not in known and any(count_of(row.serial) <= count_of(ticket) for ticket in known)
+    # Others count on; a number as high as ours that is not ours was counted in another copy. Where our last claim was
+    # cut off, they may have counted on from the one before.
+    return row.serial not in known and all(count_of(row.serial) <= count_of(ticket) for ticket in known)
 
 
 def elsewhere_words(row: AnyRow, here: Here, now: datetime) -> str:

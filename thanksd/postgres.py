@@ -38,6 +38,11 @@ _SETTINGS = {
     "lock_timeout": f"{_LOCKED}s",
     "statement_timeout": f"{_STATEMENT}s",
     "idle_in_transaction_session_timeout": f"{_IDLE}s",
+    # A daemon that was cut off holds the daemons' lock until its server finds it gone: not for the usual two hours.
+    "tcp_keepalives_idle": f"{_UNHEARD}s",
+    "tcp_keepalives_interval": f"{_UNHEARD // 2}s",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": f"{_UNHEARD}s",
     "TimeZone": "UTC",
 }
 
@@ -47,8 +52,13 @@ _PLACE = text(
 )
 LOCK = text("SELECT pg_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS)
 TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS)
-_TURN = LOCK.bindparams(which=WRITERS)
-_SHARED_TURN = text("SELECT pg_advisory_xact_lock_shared(:locks, :which)").bindparams(locks=LOCKS, which=WRITERS)
+# A dump put back into the same database makes its tables anew, each with another number. It is asked for in the very
+# transaction, as a daemon's connection may be older than that, and with the lock, as each question costs a way.
+_TABLE = "to_regclass('ledger')::oid::bigint"
+_TURN = text(f"SELECT {_TABLE}, pg_advisory_xact_lock(:locks, :which)").bindparams(locks=LOCKS, which=WRITERS)
+_SHARED_TURN = text(f"SELECT {_TABLE}, pg_advisory_xact_lock_shared(:locks, :which)").bindparams(
+    locks=LOCKS, which=WRITERS
+)
 _TELL = text("SELECT pg_notify(:channel, :who)").bindparams(channel=CHANNEL)
 _REVISION = text("SELECT version_num FROM alembic_version")
 
@@ -74,7 +84,7 @@ class PostgresStore(Store):
         """As `Store.write`; who waits for a change elsewhere is told of it, but for moves on letters."""
         with _begun(self._engine, _SHARED_TURN if beside_others else _TURN) as connection:
             if not not_ours_too:
-                guard.use(connection, _here(connection), is_shared=True)
+                guard.use(connection, _here(connection, connection.info["table"]), is_shared=True)
             yield connection
             if not beside_others:
                 connection.execute(_TELL, {"who": self.seat})
@@ -83,7 +93,7 @@ class PostgresStore(Store):
     def here(self) -> Here:
         """The server's place: a ledger that was put back from a copy, or taken over by another server, has another."""
         with self.read() as connection:
-            return _here(connection)
+            return _here(connection, int(connection.scalar(text(f"SELECT {_TABLE}")) or 0))
 
     @cached_property
     def seat(self) -> str:  # type: ignore[override]
@@ -139,7 +149,7 @@ def _begun(engine: Engine, turn: Any = None) -> Iterator[Connection]:  # noqa: A
         if "here" not in connection.info:
             _look_at(connection)
         if turn is not None:
-            connection.execute(turn)
+            connection.info["table"] = connection.scalar(turn)
         yield connection
         progress.is_ending = turn is not None
         connection.commit()
@@ -157,9 +167,9 @@ def _refuse_unknown(revision: str) -> None:
         raise ConfigError("The shared ledger was changed by a newer thanksd.", "Install that version here too.")
 
 
-def _here(connection: Connection) -> Here:
+def _here(connection: Connection, table: int) -> Here:
     found: Here = connection.info["here"]
-    return found
+    return found._replace(install=hashed(f"{found.install} {table}"))
 
 
 def _read_place(connection: Connection) -> Here:
@@ -233,9 +243,9 @@ class Line:
         self._seat = seat
         with explained():
             taken = engine.connect()
-        taken.detach()
         # The driver's own: what SQLAlchemy knows of it ends here.
         self._connection = cast("Any", taken.connection.driver_connection)
+        taken.detach()
         with self._or_gone():
             self._connection.autocommit = True
             self._connection.execute("SELECT pg_advisory_lock_shared(%s, %s)", (LOCKS, DAEMONS))

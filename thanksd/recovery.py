@@ -20,9 +20,16 @@ from thanksd.outbox import STALE_AFTER, end_attempt, is_by, is_paused, is_stale,
 from thanksd.rows import AnyRow, AnySelect
 
 
-def needs_care(connection: Connection, now: datetime) -> bool:
-    """Say whether any letter is in somebody's hands, is stale, or came up behind a login that was refused."""
-    return connection.scalar(_care(), {"now": now, "limit": now - STALE_AFTER}) is not None
+def needs_care(connection: Connection, now: datetime, is_surely_dead: Callable[[str], bool]) -> bool:
+    """Say whether any letter is in a lost worker's hands, is stale, or came up behind a login that was refused.
+
+    What a living worker has in hand needs nobody: writing for it would wake every daemon of a shared ledger, and each
+    of them all the others.
+    """
+    found = set(connection.scalars(_care(), {"now": now, "limit": now - STALE_AFTER}))
+    if found == {states.SENDING}:
+        return bool(_lost(connection, now, is_surely_dead))
+    return bool(found)
 
 
 @cache
@@ -31,7 +38,7 @@ def _care() -> AnySelect:
     now, limit = bindparam("now", type_=UtcDateTime), bindparam("limit", type_=UtcDateTime)
     cares = or_(Letter.state == states.SENDING, and_(is_waiting(), is_stale(limit)), _came_up_behind(now))
     # The first condition is the partial index's own; within the others SQLite would not see it.
-    return select(Letter.id).where(Letter.settled_at.is_(None), cares).limit(1)
+    return select(Letter.state).where(Letter.settled_at.is_(None), cares).distinct()
 
 
 def recover(connection: Connection, now: datetime, is_surely_dead: Callable[[str], bool]) -> int:
@@ -39,14 +46,18 @@ def recover(connection: Connection, now: datetime, is_surely_dead: Callable[[str
 
     A worker is lost when its process is known to be dead, otherwise when its lease has ended. Gives how many.
     """
+    lost = _lost(connection, now, is_surely_dead)
+    for row in lost:
+        _free(connection, now, row)
+    return len(lost)
+
+
+def _lost(connection: Connection, now: datetime, is_surely_dead: Callable[[str], bool]) -> list[AnyRow]:
     query = select(Letter.id, Letter.thanks_id, Letter.attempts, Letter.owner, Letter.phase, Letter.lease_until)
     rows = connection.execute(query.where(Letter.settled_at.is_(None), Letter.state == states.SENDING)).all()
     # One that nobody has (no program of ours leaves it so) must not stand in the way of all the others.
     nobodys = {row.id for row in rows if not row.owner or row.lease_until is None}
-    lost = [row for row in rows if row.id in nobodys or row.lease_until <= now or is_surely_dead(row.owner)]
-    for row in lost:
-        _free(connection, now, row)
-    return len(lost)
+    return [row for row in rows if row.id in nobodys or row.lease_until <= now or is_surely_dead(row.owner)]
 
 
 def _free(connection: Connection, now: datetime, row: AnyRow) -> None:

@@ -21,12 +21,12 @@ from thanksd.outbox import Claim, Result
 from thanksd.transports import Carrier, Envelope
 from thanksd.verbs import copying
 from thanksd.verbs.context import Context
+from thanksd.verbs.patience import keep_trying
 
 # Letters claimed at once: as many as left in a second, as what is claimed can't be taken back any more.
 _MOST = 50
 # Seconds after which what is left of a batch is given back: the server has become slow.
 _LONGEST = 2.0
-_SETTLE_TRIES = 5
 
 
 def carrier_of(context: Context) -> Carrier:
@@ -172,21 +172,20 @@ class _Worker:
     def _end(self, rest: Sequence[Claim], *, copy: bool = False) -> None:
         """Write the known outcomes down and give the `rest` back; with `copy` the last letter owes one.
 
-        It is tried again for a while: losing an outcome would hold a letter for nothing. What can't be written at last
-        stays `sending`: in phase dot it is held when its lease ends, before it waits again.
+        It is tried again for a while (`patience`). What can't be written at last stays `sending`: in phase dot it is
+        held when its lease ends, before it waits again.
         """
-        for tries_left in reversed(range(_SETTLE_TRIES if self._owed or rest else 0)):
-            try:
-                with self._writing() as connection:
-                    self._write_owed(connection, copy=copy)
-                    outbox.give_back(connection, rest)
-            except ThanksdError:
-                if not tries_left:
-                    raise
-                time.sleep(1)
-            else:
-                self._owed.clear()
-                return
+        if not self._owed and not rest:
+            return
+
+        def write() -> None:
+            with self._writing() as connection:
+                self._write_owed(connection, copy=copy)
+                outbox.give_back(connection, rest)
+
+        has_left = any(result.outcome == states.ACCEPTED for _, result in self._owed)
+        keep_trying(self._context, write, has_left=has_left)
+        self._owed.clear()
 
     def _write_owed(self, connection: Connection, *, copy: bool = False) -> None:
         for held, result in self._owed:

@@ -49,7 +49,7 @@ def recover(context: Context) -> dict[str, Any]:
     {"letters": how many that were}; with nothing to do it writes nothing.
     """
     with context.store.read() as connection:
-        if not recovery.needs_care(connection, context.clock()):
+        if not recovery.needs_care(connection, context.clock(), is_surely_dead):
             return {"letters": 0}
     with context.store.write() as connection:
         now = context.clock()
