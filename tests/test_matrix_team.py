@@ -538,20 +538,37 @@ def test_a_dump_that_was_put_back_sends_nothing_until_it_is_adopted(
 
 # --- the schema ---
 
+_DAEMONS = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'"
+
 
 @pytest.mark.parametrize("number", [team("a newer version", "while a daemon of before runs", 1, daily=True)])
 def test_nobody_upgrades_a_ledger_under_a_running_daemon(
     number: int, ours: Team, short_dir: Path, monkeypatch: pytest.MonkeyPatch, seen: Say
 ) -> None:
     with smtp_sink() as sink, ours.seat(sink).daemon():
-        locked = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock'"
-        wait_for(lambda: len(ours.rows(locked)) == 1, 30)
+        wait_for(lambda: len(ours.rows(_DAEMONS)) == 1, 30)
         Releases(short_dir / "migrations", monkeypatch).change_by(number)
         with pytest.raises(TryLaterError, match="daemons of the version before have it"):
             open_store(ours.store)
     open_store(ours.store).close()
     assert ours.rows("SELECT version_num FROM alembic_version") == [{"version_num": after(number)}]
     seen("refused; goes through once it is stopped")
+
+
+@pytest.mark.parametrize("most", [team("a newer version", "while a daemon of before is cut off", 60)])
+def test_a_daemon_that_was_cut_off_is_in_nobody_s_way_for_long(most: int, short_dir: Path, seen: Say) -> None:
+    with ExitStack() as stack:
+        net = stack.enter_context(network())
+        at, here = net.host(), net.host()
+        ours = with_server(builds()[0], short_dir, stack, address=at.address, netns=at.name)
+        seat = ours.seat(stack.enter_context(smtp_sink()), host=here)
+        stack.callback(Seat.kill, seat.begin())
+        wait_for(lambda: len(ours.rows(_DAEMONS)) == 1, 30)
+        here.cut_off()
+        began = time.monotonic()
+        wait_for(lambda: ours.rows(_DAEMONS) == [], most)
+        took = time.monotonic() - began
+    seen(f"its lock is free after {took:.0f} s")
 
 
 _OPENS = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ import desktop_rigs
 import parts
 import pytest
 from cli_rigs import configure, new_ledger
+from clock_rigs import popup_at, shown, world
 from daemon_rigs import Ledger, add, client, confirm, daemon, query, settings, value, wait_for
 from desktop_rigs import Desk
 from smtp_rigs import DROP, Authority, Scripted, mail_server
@@ -634,3 +635,16 @@ def test_a_refused_password_pops_up_once_and_opens_what_mends_it(desk: Desk, hom
         assert opened.endswith(" credentials set\n")
         assert list(_read_popups(desk)) == ["localhost refused the password"]
         assert box.seen.count(b"AUTH") == 1
+
+
+def test_a_look_in_the_second_of_a_nudge_does_not_put_it_off_to_the_next_tick(short_dir: Path) -> None:
+    settings()
+    new_ledger()
+    with world(short_dir, quick=False) as there:
+        there.clock.wait_until(there.clock.now.replace(microsecond=400_000) + timedelta(seconds=1))
+        add(after="1s")
+        # Its moment is told in whole seconds, so for a while it seems past and is not.
+        assert popup_at().microsecond > 200_000
+        there.clock.wait_until(popup_at().replace(microsecond=20_000))
+        client().poke()
+        shown(seconds=10)

@@ -216,13 +216,10 @@ class Daemon:
         """Set the clock to the next moment, at most a tick away. What is past was just tried, and waits for a tick."""
         if not self._scheduler.running:
             return
-        moments = [from_iso(one) for one in planned if one is not None]
+        # Moments come here cut to whole seconds: the row is surely due a second later, and may not be before.
+        moments = [from_iso(one) + timedelta(seconds=1) for one in planned if one is not None]
         coming = [one for one in moments if one > now()]
-        # Whole seconds are stored cut: a moment later the row is surely due.
-        self._scheduler.modify_job(
-            "tick",
-            next_run_time=min([*(one + timedelta(seconds=1) for one in coming), now() + timedelta(seconds=TICK)]),
-        )
+        self._scheduler.modify_job("tick", next_run_time=min([*coming, now() + timedelta(seconds=TICK)]))
 
     async def _call(self, verb: str, params: dict[str, Any], tz: str | None = None) -> dict[str, Any]:
         loop = asyncio.get_running_loop()

@@ -43,7 +43,7 @@ def backup(context: click.Context, file: str, lists: bool) -> None:
 
     The daemon keeps one each day by itself; see: thanksd help machines.
     """
-    _refuse_server(context, "keeps its copies", "There: pg_dump. All of it into a file, to go on there: thanksd move-store")
+    _refuse_server(context, "keeps its copies", "There: pg_dump. All of it into a file, to go on there: move-store")
     if lists:
         _list_copies(context)
         return
