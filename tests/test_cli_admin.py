@@ -524,7 +524,7 @@ def test_every_command_a_topic_names_exists() -> None:
 def test_the_readme_names_only_commands_and_files_that_exist() -> None:
     checkout = Path(__file__).resolve().parent.parent
     text = (checkout / "README.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:`|\$ |/bin/|; )thanksd ([a-z]+)", text))
+    named = set(re.findall(r"(?:`|\$ |/bin/|; )thanksd ([a-z-]+)", text))
     assert len(named) > 15
     assert named - set(COMMANDS) == set()
     linked = re.findall(r"\]\(([^)]+)\)", text) + re.findall(r"`(tests/[^`]+)`", text)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import parts
 import pytest
+from cells import Say
 from postgres_rigs import builds, server
 
 from thanksd import __version__
@@ -146,8 +147,10 @@ def test_install_upgrade_and_uninstall_of_somebody_who_has_only_a_home(
     assert [Path(path).name for path in said["left"]] == ["thanksd.db", "thanksd.db.lock"]
 
 
+@pytest.mark.cell("Team", "installed with its driver", "make install EXTRAS=postgres, the unit in its sandbox")
+@pytest.mark.matrix
 def test_the_driver_of_a_shared_ledger_comes_when_asked_for_stays_and_reaches_its_server_from_the_unit(
-    machine_user: MachineUser, offline: dict[str, str]
+    machine_user: MachineUser, offline: dict[str, str], seen: Say
 ) -> None:
     machine_user.write(".config/thanksd/config.toml", _SETTINGS.format(home=machine_user.home))
     with server(builds()[0], "127.0.0.1") as at:
@@ -191,6 +194,10 @@ def test_the_driver_of_a_shared_ledger_comes_when_asked_for_stays_and_reaches_it
     words = [line.split("\t") for line in said["doctor"]]
     assert [(state, check) for state, check, _ in words] == [("ok", "store"), ("ok", "team"), ("ok", "daemon")] * 2
     assert ["1 daemon runs" in text for _, check, text in words if check == "team"] == [True, True]
+    seen(
+        "the driver stays with an upgrade; the daemon reaches its server by a socket, and by an address with ~/.pgpass",
+        2,
+    )
 
 
 def test_pipx_users_get_the_service_and_the_menu_entry_and_make_install_leaves_theirs(

@@ -151,8 +151,8 @@ def test_a_letter_of_a_daemon_that_may_live_waits_for_the_end_of_its_lease(
 @pytest.mark.parametrize(
     ("words", "call", "every"),
     [
-        team("killed at each call", "thanksd send, some of sendto", ("send",), "sendto", 11, daily=True),
-        team("killed at each call", "the daemon, some of sendto", ("run", "--once"), "sendto", 11, daily=True),
+        team("killed at each call", "thanksd send, some of sendto", ("send",), "sendto", 17, daily=True),
+        team("killed at each call", "the daemon, some of sendto", ("run", "--once"), "sendto", 11),
         *(
             team("killed at each call", f"{name}, each {call}", words, call, 1)
             for name, words in (("thanksd send", ("send",)), ("the daemon", ("run", "--once")))
@@ -198,7 +198,7 @@ def build_of(name: str) -> Build:
 @pytest.mark.parametrize(
     ("kills", "seed"),
     [
-        team("the server is killed", "while daemons work", 2, 1, daily=True),
+        team("the server is killed", "while daemons work", 2, 1),
         team("the server is killed", "while daemons work, often", 12, 2),
     ],
 )
@@ -257,7 +257,7 @@ def test_an_answer_is_kept_until_the_server_is_back(build: str, seconds: int, sh
     seen("sent; the answer was kept until the server was back")
 
 
-@pytest.mark.parametrize("letters", [team("the server is killed", "while daemons are idle", 1, daily=True)])
+@pytest.mark.parametrize("letters", [team("the server is killed", "while daemons are idle", 1)])
 def test_a_daemon_finds_its_server_again(letters: int, short_dir: Path, seen: Say) -> None:
     with ExitStack() as stack:
         ours = with_server(builds()[0], short_dir, stack)

@@ -461,7 +461,9 @@ def running(*words: str, environ: dict[str, str] | None = None) -> Iterator[None
 # --- big ones, old ones, and words ---
 
 
-def test_a_big_ledger_is_moved_in_little_memory(postgres: Server, desk: Desk) -> None:
+@pytest.mark.cell("Team", "the ledger moved", "20,000 thanks in little memory")
+@pytest.mark.matrix
+def test_a_big_ledger_is_moved_in_little_memory(postgres: Server, desk: Desk, seen: Say) -> None:
     small = peak(url_of(desk.file), postgres.new_database())
     execute(desk.file, "UPDATE ledger SET machine = NULL, install = NULL")
     desk.add()
@@ -470,6 +472,7 @@ def test_a_big_ledger_is_moved_in_little_memory(postgres: Server, desk: Desk) ->
     big = peak(url_of(desk.file), url)
     assert len(contents(url)["letter"]) == 20_000
     assert big - small < 24 << 10, (small, big)
+    seen(f"moved, with {big - small >> 10} MiB more at the most than a ledger of nobody")
 
 
 def grow(file: Path, count: int) -> None:
