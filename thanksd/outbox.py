@@ -137,40 +137,35 @@ def claim(
     on would lock the account. Nor is a stale letter, ever: that is of the same UPDATE, so that no order of programs can
     let one go. `only` limits it to those letters, `hands` to those that may leave from here.
     """
-    may_leave = and_(is_waiting(), is_by(hands.writers), ~is_paused(hands.seat))
-    ready = and_(may_leave, Letter.send_after <= now, ~is_stale(now - STALE_AFTER))
-    if only is not None:
-        ready = and_(ready, Letter.id.in_(only))
-    first = select(Letter.id).where(ready).order_by(Letter.send_after, Letter.id).limit(most)
+    first = select(Letter.id).where(_is_ready(now, only, hands)).order_by(Letter.send_after, Letter.id).limit(most)
     # This is run once; a subquery may be run by PostgreSQL for each letter it looks at, and lock as many each time.
     mine = first.with_for_update(skip_locked=True).cte("mine")
-    query = (
-        update(Letter)
-        .where(Letter.id.in_(select(mine.c.id)))
-        .values(
-            state=states.SENDING,
-            phase=states.PRE,
-            owner=owner,
-            lease_until=now + PRE_LEASE,
-            attempts=Letter.attempts + 1,
-        )
-        .returning(
-            Letter.id,
-            Letter.thanks_id,
-            Letter.attempts,
-            Letter.owner,
-            Letter.sender,
-            Letter.to,
-            Letter.raw,
-            Letter.message_id,
-            Letter.send_after,
-        )
-    )
+    taken: dict[str, Any] = {
+        "state": states.SENDING,
+        "phase": states.PRE,
+        "owner": owner,
+        "lease_until": now + PRE_LEASE,
+        "attempts": Letter.attempts + 1,
+    }
+    query = update(Letter).where(Letter.id.in_(select(mine.c.id))).values(**taken).returning(*_CLAIMED)
     rows = sorted(connection.execute(query), key=lambda row: (row.send_after, row.id))
     if rows:
         begun = [{"letter_id": row.id, "number": row.attempts, "started_at": now} for row in rows]
         connection.execute(insert(Attempt), begun)
     return [Claim(*tuple(row)[:-1]) for row in rows]
+
+
+# The fields of a Claim, in its order, and what orders them.
+_CLAIMED = (
+    *(Letter.id, Letter.thanks_id, Letter.attempts, Letter.owner, Letter.sender, Letter.to, Letter.raw),
+    *(Letter.message_id, Letter.send_after),
+)
+
+
+def _is_ready(now: datetime, only: Sequence[int] | None, hands: Hands) -> ColumnElement[bool]:
+    may_leave = and_(is_waiting(), is_by(hands.writers), ~is_paused(hands.seat))
+    ready = and_(may_leave, Letter.send_after <= now, ~is_stale(now - STALE_AFTER))
+    return ready if only is None else and_(ready, Letter.id.in_(only))
 
 
 def give_back(connection: Connection, claims: Sequence[Claim]) -> int:
