@@ -136,7 +136,7 @@ def _bounce(home: Home, typist: Typist) -> None:
 
 def _holiday(_home: Home, typist: Typist) -> None:
     typist.runs("thanksd pause mon 31 mar")
-    assert value("SELECT paused_until FROM ledger").startswith("2025-03-31 07:00")
+    assert value("SELECT paused_until FROM member").startswith("2025-03-31 07:00")
 
 
 def _not_let_in(home: Home) -> None:

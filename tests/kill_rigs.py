@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -41,18 +41,25 @@ _THANKS = {"none": ("owed",), "sent": ("thanked",), "held": ("confirmed",)}
 
 
 @contextlib.contextmanager
-def traced(call: str, number: int, words: Sequence[str]) -> Iterator[Program]:
-    """Run the program (its arguments are `words`), to be killed as it enters its `number`-th such system call."""
+def traced(call: str, number: int, words: Sequence[str], *, after: Callable[[], bool] = bool) -> Iterator[Program]:
+    """Run the program (its arguments are `words`), to be killed as it enters its `number`-th such system call.
+
+    Calls are counted from where `after` says yes, without it from the first: being watched costs a program most of its
+    time. It is stopped there until it is watched.
+    """
     parts.need("strace")
     silent: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with Program([SCRIPT, *words], source=_STOPS_FIRST, is_tied=True, **silent) as program:
         wait_for(lambda: _state(program.pid) == "T", 30)
+        if after is not bool:
+            _go_up_to(program, after)
         # Without --seccomp-bpf, under which strace 6.1 injects no signals.
         strace = [str(parts.find("strace")), "-f", "-o", "/dev/null", "-p", str(program.pid), "-e"]
         inject = [f"trace={call}", "-e", f"inject={call}:signal=SIGKILL:when={number}"]
         with subprocess.Popen([*strace, *inject], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE) as tracer:
             assert tracer.stderr is not None
-            assert b"attached" in tracer.stderr.readline()
+            # One that came to its end before can't be watched any more.
+            assert b"attached" in tracer.stderr.readline() or program.poll() is not None
             program.send_signal(signal.SIGCONT)
             try:
                 yield program
@@ -66,9 +73,18 @@ def _state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
 
 
-def killed_at(call: str, number: int, words: Sequence[str]) -> int:
-    """Run the program to its end, or until it is killed there; give how it ended: 0 or -9."""
-    with traced(call, number, words) as program:
+def _go_up_to(program: Program, after: Callable[[], bool]) -> None:
+    program.send_signal(signal.SIGCONT)
+    while program.poll() is None and not after():
+        time.sleep(0.001)
+    if program.poll() is None:
+        program.send_signal(signal.SIGSTOP)
+        wait_for(lambda: program.poll() is not None or _state(program.pid) == "T", 30)
+
+
+def killed_at(call: str, number: int, words: Sequence[str], *, after: Callable[[], bool] = bool) -> int:
+    """Run the program to its end, or until it is killed there (`traced`); give how it ended: 0 or -9."""
+    with traced(call, number, words, after=after) as program:
         code = program.wait(60)
     assert code in (0, -signal.SIGKILL), code
     return code

@@ -14,6 +14,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from cells import Say, cell
 from cli_rigs import SCRIPT, store_file
 from kill_rigs import SEND, Scene, confirm, go_on, killed_at, random_instant, told, world
 from program_rigs import Program
-from smtp_rigs import smtp_sink
+from smtp_rigs import Sink, smtp_sink
 
 PASS = ("run", "--once")
 # All that writes: the ledger and its journal, what is remembered beside it, the terminal, and the server.
@@ -103,6 +104,10 @@ def counted(call: str, words: tuple[str, ...], tmp_path: Path) -> int:
     return max(threads.values())
 
 
+def arrived(sink: Sink, letters: int) -> bool:
+    return sum(1 for _ in sink.folder.iterdir()) >= letters
+
+
 def burst_cells() -> Iterator[Any]:
     for call, daily, full in (("pwrite64", 20, 120), ("fdatasync", 20, 80), ("sendto", 20, 80), ("fsync", 0, 40)):
         if daily:
@@ -123,14 +128,14 @@ def test_a_burst_that_is_killed_goes_on_with_each_letter_once(
         calls = counted(call, PASS, tmp_path)
         for _ in range(kills):
             scene.start_anew()
-            number = chance.randint(1, calls)
-            killed_at(call, number, PASS)
+            letters, number = chance.randrange(BURST), chance.randint(1, 2 * calls // BURST)
+            killed_at(call, number, PASS, after=partial(arrived, sink, letters))
             go_on()
-            ending = scene.check(f"{call} {number} of {calls}")
+            ending = scene.check(f"{call} {number} after {letters} letters")
             assert ending["owed still"] == 0
             assert ending["sent"] >= BURST - 50, ending
             endings += ending
-    seen(f"{kills} kills, at places of its {calls:,} such calls, each with all {BURST}: {told(endings)}", kills)
+    seen(f"{kills} kills among its {calls:,} such calls, each with all {BURST}: {told(endings)}", kills)
 
 
 @pytest.mark.parametrize(

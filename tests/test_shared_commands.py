@@ -51,7 +51,7 @@ def test_copies_are_told_to_be_the_servers_business(home: Path) -> None:
             2,
             [
                 "This ledger is on a server, whose keeper keeps its copies. Nothing was done.",
-                "There: pg_dump. Your own part in a file: thanksd export FILE",
+                "There: pg_dump. All of it into a file, to go on there: move-store",
             ],
         )
     code, lines = said(thanksd("restore", str(home / "copy.db"), "--yes"))

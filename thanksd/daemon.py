@@ -148,7 +148,7 @@ class Daemon:
             seen = await self._look()
         self._let_go(seen["letter"])
         self._copier.look()
-        self._plan([seen["popup"] if held is None else to_iso(held), seen["letter"]])
+        self._plan((seen["popup"] if held is None else to_iso(held), seen["letter"]))
         return mistake
 
     async def _remind_unless_mistaken(self) -> str:
@@ -212,13 +212,15 @@ class Daemon:
         if self._sending is not None:
             await asyncio.wait([self._sending])
 
-    def _plan(self, planned: list[str | None]) -> None:
+    def _plan(self, planned: tuple[str | None, str | None]) -> None:
         """Set the clock to the next moment, at most a tick away. What is past was just tried, and waits for a tick."""
         if not self._scheduler.running:
             return
         # Moments come here cut to whole seconds: the row is surely due a second later, and may not be before.
-        moments = [from_iso(one) + timedelta(seconds=1) for one in planned if one is not None]
-        coming = [one for one in moments if one > now()]
+        popup, letter = (one and from_iso(one) + timedelta(seconds=1) for one in planned)
+        # A letter whose second this is was tried, and what could not be stored waits for a tick.
+        letter = letter if letter and letter - timedelta(seconds=1) > now() else None
+        coming = [one for one in (popup, letter) if one and one > now()]
         self._scheduler.modify_job("tick", next_run_time=min([*coming, now() + timedelta(seconds=TICK)]))
 
     async def _call(self, verb: str, params: dict[str, Any], tz: str | None = None) -> dict[str, Any]:

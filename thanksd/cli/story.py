@@ -41,6 +41,7 @@ _WORDS = {
     "restored": "the ledger was put back from a copy",
     "imported": "came with an import",
     "set right": "put into a state that rules allow, by doctor --mend",
+    "moved": "the ledger was moved to {to}",
     "passed on": "passed on to {to}",
     "learned": "thanked already, says {source}",
 }

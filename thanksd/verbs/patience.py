@@ -12,7 +12,7 @@ from thanksd.verbs.context import Context
 
 # Tries a second apart, in any ledger; then, where a server keeps it, slower and slower up to so many seconds.
 _QUICK_TRIES = 5
-_LONGEST_PAUSE = 15.0
+_LONGEST_PAUSE = 15
 
 log = logging.getLogger("thanksd")
 
@@ -31,7 +31,7 @@ def keep_trying(context: Context, write: Callable[[], None], *, has_left: bool) 
             raise _last_words(error, has_left=has_left and context.store.is_shared)
         if tries == _QUICK_TRIES and has_left:
             log.warning("A letter has left, and the ledger can't be told yet: it is tried on. Don't send it again.")
-        _wait(context, min(2.0 ** max(tries - _QUICK_TRIES, 0), _LONGEST_PAUSE))
+        _wait(context, min(2 ** max(tries - _QUICK_TRIES, 0), _LONGEST_PAUSE))
 
 
 def _tried(write: Callable[[], None]) -> ThanksdError | None:
@@ -57,10 +57,9 @@ def _last_words(error: ThanksdError, *, has_left: bool) -> ThanksdError:
     )
 
 
-def _wait(context: Context, seconds: float) -> None:
+def _wait(context: Context, seconds: int) -> None:
     """Wait, a second at most once the program is told to end."""
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        time.sleep(min(left, 1.0))
+    for _ in range(seconds):
+        time.sleep(1)
         if context.stopping():
             return
