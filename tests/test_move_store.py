@@ -244,7 +244,7 @@ def points(*, many: bool, steps: Steps) -> list[int]:
         cell("Team", "the ledger moved", "to a server, killed all along its statements", True, True),
         cell("Team", "the ledger moved", "back to a file, killed all along its statements", False, True),
         cell("Team", "the ledger moved", "to a server, killed beside a commit", True, False, daily=True),
-        cell("Team", "the ledger moved", "back to a file, killed beside a commit", False, False, daily=True),
+        cell("Team", "the ledger moved", "back to a file, killed beside a commit", False, False),
     ],
 )
 def test_killed_at_a_statement_a_move_leaves_no_two_ledgers_that_send_and_is_finished_when_run_again(
@@ -269,7 +269,7 @@ def test_killed_at_a_statement_a_move_leaves_no_two_ledgers_that_send_and_is_fin
     "every",
     [
         cell("Team", "the ledger moved", "killed at a write, a sync or a rename", True),
-        cell("Team", "the ledger moved", "killed at some writes, syncs and renames", False, daily=True),
+        cell("Team", "the ledger moved", "killed at some writes, syncs and renames", False),
     ],
 )
 def test_killed_at_a_system_call_a_move_is_finished_when_run_again(
