@@ -151,7 +151,7 @@ def test_a_letter_of_a_daemon_that_may_live_waits_for_the_end_of_its_lease(
 @pytest.mark.parametrize(
     ("words", "call", "every"),
     [
-        team("killed at each call", "thanksd send, some of sendto", ("send",), "sendto", 29, daily=True),
+        team("killed at each call", "thanksd send, some of sendto", ("send",), "sendto", 29),
         team("killed at each call", "the daemon, some of sendto", ("run", "--once"), "sendto", 11),
         *(
             team("killed at each call", f"{name}, each {call}", words, call, 1)
@@ -473,7 +473,7 @@ def test_a_refused_login_pauses_its_owner_s_letters_alone(letters: int, ours: Te
 @pytest.mark.parametrize(
     ("hours", "letters"),
     [
-        team("a clock differs", "an hour ahead", 1, 20, daily=True),
+        team("a clock differs", "an hour ahead", 1, 20),
         team("a clock differs", "an hour behind", -1, 60),
         team("a clock differs", "ten hours ahead", 10, 60),
     ],

@@ -33,7 +33,7 @@ thanksd owed --json | grep -c '"due"'
 @pytest.mark.parametrize(
     ("drop_in", "most"),
     [
-        cell("Clock", "A daemon that is stuck", "it hangs (SIGSTOP), watchdog shortened to 34 s", _SHORT, 60, daily=True),
+        cell("Clock", "A daemon that is stuck", "it hangs (SIGSTOP), watchdog shortened to 34 s", _SHORT, 60),
         cell("Clock", "A daemon that is stuck", "it hangs (SIGSTOP), the unit as it is", "", 120),
     ],
 )  # fmt: skip
