@@ -202,9 +202,19 @@ def _write(
         if one.thanks not in tried
     ]
     if new:
-        added = connection.scalars(insert(Nudge).returning(Nudge.id, sort_by_parameter_order=True), new)
-        tried |= dict(zip([one["thanks_id"] for one in new], added, strict=True))
+        tried |= _insert(connection, new)
     return group, [tried[number] for number in numbers], occasions.old_popup(connection, seat, numbers)
+
+
+def _insert(connection: Connection, new: list[dict[str, Any]]) -> dict[int, int]:
+    """Store nudges, and give their numbers by thanks: those after the newest, as nobody else writes meanwhile.
+
+    Given back by the statement itself, each would be a statement of its own.
+    """
+    newest = connection.scalar(select(func.max(Nudge.id))) or 0
+    connection.execute(insert(Nudge), new)
+    rows = connection.execute(select(Nudge.thanks_id, Nudge.id).where(Nudge.id > newest))
+    return {row.thanks_id: row.id for row in rows}
 
 
 def _not_shown(connection: Connection, thanks: Sequence[int]) -> dict[int, int]:
