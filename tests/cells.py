@@ -2,7 +2,7 @@
 
 A test (or one of its parameters) is a cell where it has the mark `cell(table, row, column)`; it says by the fixture
 `seen` what followed. `make matrix` runs every cell and writes docs/RELIABILITY.md from what they said (`--cells FILE`,
-and tests/reliability.py); without it only those run that are not marked `matrix` too: one of each row at least.
+and tests/reliability.py); without it only those run that are not marked `matrix` too: one of most rows.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def _head(found: list[Cell], today: dt.date) -> str:
         "# How reliable thanksd is\n\n"
         "Three promises: no thanks is ever lost; no letter is ever sent twice, and none that was not seen; adding takes\n"
         "ten seconds, thanking one key. The first two are tested here, against real parts, by `make matrix`, which also\n"
-        "wrote this page. `make test` runs every kill of one letter and at least one cell of each row.\n\n"
+        "wrote this page. `make test` runs most kills of one letter and a cell of most rows.\n\n"
         f"{today:%d %B %Y}: {totals}; {how}.\n\n"
         f"Parts: {_parts()}.\n"
     )
