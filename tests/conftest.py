@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 from program_rigs import Start
 
+# What a rig asserts is told as what a test does.
+_RIGS = {path.stem for path in Path(__file__).parent.glob("*_rigs.py")}
+pytest.register_assert_rewrite(*sorted(_RIGS - set(sys.modules)))
+
 pytest_plugins = ["systemd_rigs", "cells", "postgres_rigs"]
 
 CHECKOUT = Path(__file__).resolve().parent.parent

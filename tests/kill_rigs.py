@@ -142,20 +142,27 @@ def letter() -> dict[str, Any]:
     return found[0] if found else {"state": "none", "message_id": "none", "phase": ""}
 
 
+@cache
+def _ledger_of(letters: int, *, confirmed: bool) -> bytes:
+    """Give a ledger with so many thanks, and their letters where they are confirmed: made once, it takes a while."""
+    new_store(store_file()).close()
+    with world() as opened:
+        lines = [{"line": number, "name": f"Person N{number}", "email": f"p{number}@example.com", "kind": "coffee",
+                  "detail": "why you left Rust"} for number in range(1, letters + 1)]  # fmt: skip
+        opened.call("add_many", {"lines": lines})
+        if confirmed:
+            confirm(opened, *range(1, letters + 1))
+    return store_file().read_bytes()
+
+
 class Scene:
     """A ledger as it was at one moment, to be put back before each kill, and the server that counts."""
 
     def __init__(self, sink: Sink, *, letters: int, confirmed: bool) -> None:
         self.sinks = [sink]
         account(sink.port)
-        new_store(store_file()).close()
-        with world() as opened:
-            lines = [{"line": number, "name": f"Person N{number}", "email": f"p{number}@example.com", "kind": "coffee",
-                      "detail": "why you left Rust"} for number in range(1, letters + 1)]  # fmt: skip
-            opened.call("add_many", {"lines": lines})
-            if confirmed:
-                confirm(opened, *range(1, letters + 1))
-        self._ledger = store_file().read_bytes()
+        self._ledger = _ledger_of(letters, confirmed=confirmed)
+        _put(self._ledger)
 
     def another(self, sink: Sink) -> None:
         """Let this server take letters too, from now on."""

@@ -130,7 +130,7 @@ def test_a_burst_that_is_killed_goes_on_with_each_letter_once(
         calls = counted(call, PASS, tmp_path)
         for _ in range(kills):
             scene.start_anew()
-            letters, number = chance.randrange(BURST), chance.randint(1, 2 * calls // BURST)
+            letters, number = chance.randrange(BURST), chance.randint(1, max(2 * calls // BURST, 1))
             killed_at(call, number, PASS, after=partial(arrived, sink, letters))
             go_on()
             ending = scene.check(f"{call} {number} after {letters} letters")

@@ -117,6 +117,8 @@ def _faulty(folder: Path, step: str, column: str, follows: str, authority: Autho
         name = AT_SINK[step]
         text = ("-B", TEXTS[step, column]) if (step, column) in TEXTS else ()
         at = f"{name}:2" if column == "slow" else name
+        # A command that smtp-sink delays it answers after those that came with it: so none may come with it.
+        text += ("-p",) if column == "slow" else ()
         with at_sink(folder, follows, name, *text, FLAGS[column], at) as post:
             yield post
         return

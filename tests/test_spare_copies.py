@@ -34,8 +34,8 @@ def folder() -> Path:
 
 
 def days() -> list[str]:
-    """Give the days of the copies there are."""
-    return sorted(path.name[6:16] for path in folder().iterdir()) if folder().exists() else []
+    """Give the days of the copies there are; one that is being made has another name until it is whole."""
+    return sorted(path.name[6:16] for path in folder().glob("daily-*.db"))
 
 
 def with_copies(desk: Desk, **keep: int) -> None:
