@@ -115,7 +115,7 @@ def at_sink(folder: Path, follows: str, step: str, *flags: str) -> Iterator[Post
 def _faulty(folder: Path, step: str, column: str, follows: str, authority: Authority) -> Iterator[Post]:
     if step in AT_SINK and column in FLAGS:
         name = AT_SINK[step]
-        text = ("-B", TEXTS[step, column]) if (step, column) in TEXTS else ()
+        text: tuple[str, ...] = ("-B", TEXTS[step, column]) if (step, column) in TEXTS else ()
         at = f"{name}:2" if column == "slow" else name
         # A command that smtp-sink delays it answers after those that came with it: so none may come with it.
         text += ("-p",) if column == "slow" else ()

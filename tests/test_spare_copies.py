@@ -163,7 +163,8 @@ def test_copies_of_another_ledger_and_those_made_by_hand_are_never_let_go(desk: 
         found = desk("keep_copy")
         desk.clock.forward(days=1)
     assert len(found["removed"]) == 1
-    assert len(days()) == len(others) + 2
+    assert len(days()) == len(others) + 1
+    assert (folder() / "thanksd-2020-01-01.db").exists()
 
 
 # --- killed ---

@@ -1,29 +1,35 @@
-"""The mapped nouns: who was met, what is owed, what was written and what happened. No queries here.
+"""The nouns as tables: who was met, what is owed, what was written and what happened. No queries here.
 
 Times are UTC and aware; a zone's name stands beside a time where people will want its wall clock back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
+    Column,
     DateTime,
     Dialect,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
+    MetaData,
     String,
+    Table,
     TypeDecorator,
     UniqueConstraint,
     false,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import SchemaItem
+from sqlalchemy.sql.expression import ColumnClause
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -54,10 +60,37 @@ _BIG = BigInteger().with_variant(Integer(), "sqlite")
 _SORTED = String().with_variant(String(collation="C"), "postgresql")
 
 
-class Base(DeclarativeBase):
-    """Types that the columns below may name."""
+# The number of a row is not given again once the row is gone.
+_NEVER_REUSED = {"sqlite_autoincrement": True}
 
-    type_annotation_map = {datetime: UtcDateTime, list[str]: JSON, dict[str, Any]: JSON, bytes: LargeBinary}  # noqa: RUF012
+
+class Base:
+    """A noun: a class whose columns are those of one table, and which stands for that table in a statement.
+
+    SQLAlchemy's Core alone: its ORM, whose objects nothing here needs, would cost each command that starts for itself a
+    third as much again. `metadata` holds all tables. An attribute is typed as a ColumnClause, since SQLAlchemy 2.1 has
+    type checkers refuse a Column that is read from a class.
+    """
+
+    metadata: ClassVar[MetaData] = MetaData()
+    __tablename__: ClassVar[str]
+    __table_args__: ClassVar[tuple[SchemaItem, ...]] = ()
+    __table_options__: ClassVar[Mapping[str, Any]] = {}
+    __table__: ClassVar[Table]
+
+    def __init_subclass__(cls) -> None:
+        """Make the table, its columns named as their attributes are."""
+        columns = {name: value for name, value in vars(cls).items() if isinstance(value, Column)}
+        for name, column in columns.items():
+            column.name = column.key = name
+        cls.__table__ = Table(
+            cls.__tablename__, Base.metadata, *columns.values(), *cls.__table_args__, **cls.__table_options__
+        )
+
+    @classmethod
+    def __clause_element__(cls) -> Table:
+        """Give what SQLAlchemy takes in place of this class."""
+        return cls.__table__
 
 
 def _only(name: str, column: str, condition: str, *, unique: bool = False) -> Index:
@@ -70,16 +103,16 @@ class Person(Base):
     """Somebody you met. `name_key` and `email_key` are folded (case, accents) for finding them again."""
 
     __tablename__ = "person"
-    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  SQLAlchemy's form; a number is never reused
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    name_key: Mapped[str] = mapped_column(_SORTED, index=True)
-    email: Mapped[str | None]
-    email_key: Mapped[str | None] = mapped_column(unique=True)
-    lang: Mapped[str | None]
-    tz: Mapped[str | None]
-    seniority: Mapped[str]
-    created_at: Mapped[datetime]
+    __table_options__ = _NEVER_REUSED
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    name: ColumnClause[str] = Column(String, nullable=False)
+    name_key: ColumnClause[str] = Column(_SORTED, index=True, nullable=False)
+    email: ColumnClause[str | None] = Column(String)
+    email_key: ColumnClause[str | None] = Column(String, unique=True)
+    lang: ColumnClause[str | None] = Column(String)
+    tz: ColumnClause[str | None] = Column(String)
+    seniority: ColumnClause[str] = Column(String, nullable=False)
+    created_at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
 
 
 class Meeting(Base):
@@ -87,16 +120,16 @@ class Meeting(Base):
 
     __tablename__ = "meeting"
     __table_args__ = (UniqueConstraint("source", "uid", "recurrence_id"),)
-    id: Mapped[int] = mapped_column(primary_key=True)
-    kind: Mapped[str]
-    at: Mapped[datetime]
-    tz: Mapped[str]
-    day: Mapped[str]
-    place: Mapped[str]
-    about: Mapped[str]
-    source: Mapped[str | None]
-    uid: Mapped[str | None]
-    recurrence_id: Mapped[str | None]
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    kind: ColumnClause[str] = Column(String, nullable=False)
+    at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    tz: ColumnClause[str] = Column(String, nullable=False)
+    day: ColumnClause[str] = Column(String, nullable=False)
+    place: ColumnClause[str] = Column(String, nullable=False)
+    about: ColumnClause[str] = Column(String, nullable=False)
+    source: ColumnClause[str | None] = Column(String)
+    uid: ColumnClause[str | None] = Column(String)
+    recurrence_id: ColumnClause[str | None] = Column(String)
 
 
 class Thanks(Base):
@@ -119,40 +152,42 @@ class Thanks(Base):
         UniqueConstraint("person_id", "meeting_id"),
         _only("thanks_open", "nudge_at", "closed_at IS NULL"),
         _only("thanks_popup", "popup_at", "popup_at IS NOT NULL"),
-        {"sqlite_autoincrement": True},  # a number is never reused
     )
-    id: Mapped[int] = mapped_column(primary_key=True)
-    uid: Mapped[str] = mapped_column(unique=True)
-    person_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
-    meeting_id: Mapped[int | None] = mapped_column(ForeignKey("meeting.id"), index=True)
-    via_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
-    state: Mapped[str]
-    details: Mapped[list[str]]
-    template: Mapped[str | None]
-    nudge_at: Mapped[datetime]
-    due_by: Mapped[datetime]
-    popup_at: Mapped[datetime | None]
-    outright: Mapped[bool]
-    created_at: Mapped[datetime]
-    changed_at: Mapped[datetime] = mapped_column(index=True)
-    closed_at: Mapped[datetime | None]
-    how: Mapped[str | None]
-    reason: Mapped[str | None]
-    undo_state: Mapped[str | None]
-    undo_nudge_at: Mapped[datetime | None]
-    practice: Mapped[bool] = mapped_column(server_default=false())
-    owner: Mapped[str] = mapped_column(server_default=text("''"))
+    __table_options__ = _NEVER_REUSED
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    uid: ColumnClause[str] = Column(String, unique=True, nullable=False)
+    person_id: ColumnClause[int | None] = Column(Integer, ForeignKey("person.id"))
+    meeting_id: ColumnClause[int | None] = Column(Integer, ForeignKey("meeting.id"), index=True)
+    via_id: ColumnClause[int | None] = Column(Integer, ForeignKey("person.id"))
+    state: ColumnClause[str] = Column(String, nullable=False)
+    details: ColumnClause[list[str]] = Column(JSON, nullable=False)
+    template: ColumnClause[str | None] = Column(String)
+    nudge_at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    due_by: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    popup_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    outright: ColumnClause[bool] = Column(Boolean, nullable=False)
+    created_at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    changed_at: ColumnClause[datetime] = Column(UtcDateTime, index=True, nullable=False)
+    closed_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    how: ColumnClause[str | None] = Column(String)
+    reason: ColumnClause[str | None] = Column(String)
+    undo_state: ColumnClause[str | None] = Column(String)
+    undo_nudge_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    practice: ColumnClause[bool] = Column(Boolean, server_default=false(), nullable=False)
+    owner: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
 
 
 class Promise(Base):
     """Something you said you would do for them."""
 
     __tablename__ = "promise"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    thanks_id: Mapped[int] = mapped_column(ForeignKey("thanks.id", ondelete="CASCADE"), index=True)
-    text: Mapped[str]
-    due: Mapped[datetime | None]
-    done_at: Mapped[datetime | None]
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    thanks_id: ColumnClause[int] = Column(
+        Integer, ForeignKey("thanks.id", ondelete="CASCADE"), index=True, nullable=False
+    )
+    text: ColumnClause[str] = Column(String, nullable=False)
+    due: ColumnClause[datetime | None] = Column(UtcDateTime)
+    done_at: ColumnClause[datetime | None] = Column(UtcDateTime)
 
 
 class Draft(Base):
@@ -163,18 +198,18 @@ class Draft(Base):
     """
 
     __tablename__ = "draft"
-    thanks_id: Mapped[int] = mapped_column(ForeignKey("thanks.id", ondelete="CASCADE"), primary_key=True)
-    subject: Mapped[str]
-    body: Mapped[str]
-    template: Mapped[str]
-    edited: Mapped[bool]
-    prepared_raw: Mapped[bytes | None]
-    prepared_sha256: Mapped[str | None]
-    prepared_message_id: Mapped[str | None]
-    prepared_to: Mapped[str | None]
-    prepared_hold: Mapped[int | None]
-    prepared_leaves: Mapped[datetime | None]
-    prepared_at: Mapped[datetime | None]
+    thanks_id: ColumnClause[int] = Column(Integer, ForeignKey("thanks.id", ondelete="CASCADE"), primary_key=True)
+    subject: ColumnClause[str] = Column(String, nullable=False)
+    body: ColumnClause[str] = Column(String, nullable=False)
+    template: ColumnClause[str] = Column(String, nullable=False)
+    edited: ColumnClause[bool] = Column(Boolean, nullable=False)
+    prepared_raw: ColumnClause[bytes | None] = Column(LargeBinary)
+    prepared_sha256: ColumnClause[str | None] = Column(String)
+    prepared_message_id: ColumnClause[str | None] = Column(String)
+    prepared_to: ColumnClause[str | None] = Column(String)
+    prepared_hold: ColumnClause[int | None] = Column(Integer)
+    prepared_leaves: ColumnClause[datetime | None] = Column(UtcDateTime)
+    prepared_at: ColumnClause[datetime | None] = Column(UtcDateTime)
 
 
 class Letter(Base):
@@ -192,29 +227,29 @@ class Letter(Base):
         _only("letter_one", "thanks_id", "state NOT IN ('failed', 'cancelled')", unique=True),
         _only("letter_live", "send_after", "settled_at IS NULL"),
     )
-    id: Mapped[int] = mapped_column(primary_key=True)
-    thanks_id: Mapped[int] = mapped_column(ForeignKey("thanks.id"), index=True)
-    sender: Mapped[str]
-    to: Mapped[str]
-    subject: Mapped[str]
-    raw: Mapped[bytes]
-    sha256: Mapped[str]
-    message_id: Mapped[str] = mapped_column(unique=True)
-    state: Mapped[str]
-    reason: Mapped[str]
-    phase: Mapped[str]
-    owner: Mapped[str]
-    lease_until: Mapped[datetime | None]
-    attempts: Mapped[int]
-    confirmed_at: Mapped[datetime]
-    send_after: Mapped[datetime]
-    leaves_at: Mapped[datetime]
-    sent_at: Mapped[datetime | None]
-    settled_at: Mapped[datetime | None]
-    server_reply: Mapped[str]
-    copy: Mapped[str] = mapped_column(server_default=text("''"))
-    writer: Mapped[str] = mapped_column(server_default=text("''"))
-    seat: Mapped[str] = mapped_column(server_default=text("''"))
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    thanks_id: ColumnClause[int] = Column(Integer, ForeignKey("thanks.id"), index=True, nullable=False)
+    sender: ColumnClause[str] = Column(String, nullable=False)
+    to: ColumnClause[str] = Column(String, nullable=False)
+    subject: ColumnClause[str] = Column(String, nullable=False)
+    raw: ColumnClause[bytes] = Column(LargeBinary, nullable=False)
+    sha256: ColumnClause[str] = Column(String, nullable=False)
+    message_id: ColumnClause[str] = Column(String, unique=True, nullable=False)
+    state: ColumnClause[str] = Column(String, nullable=False)
+    reason: ColumnClause[str] = Column(String, nullable=False)
+    phase: ColumnClause[str] = Column(String, nullable=False)
+    owner: ColumnClause[str] = Column(String, nullable=False)
+    lease_until: ColumnClause[datetime | None] = Column(UtcDateTime)
+    attempts: ColumnClause[int] = Column(Integer, nullable=False)
+    confirmed_at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    send_after: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    leaves_at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    sent_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    settled_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    server_reply: ColumnClause[str] = Column(String, nullable=False)
+    copy: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
+    writer: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
+    seat: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
 
 
 class Attempt(Base):
@@ -222,13 +257,13 @@ class Attempt(Base):
 
     __tablename__ = "attempt"
     __table_args__ = (UniqueConstraint("letter_id", "number"),)
-    id: Mapped[int] = mapped_column(primary_key=True)
-    letter_id: Mapped[int] = mapped_column(ForeignKey("letter.id"))
-    number: Mapped[int]
-    started_at: Mapped[datetime]
-    ended_at: Mapped[datetime | None]
-    outcome: Mapped[str | None]
-    reply: Mapped[str | None]
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    letter_id: ColumnClause[int] = Column(Integer, ForeignKey("letter.id"), nullable=False)
+    number: ColumnClause[int] = Column(Integer, nullable=False)
+    started_at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    ended_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    outcome: ColumnClause[str | None] = Column(String)
+    reply: ColumnClause[str | None] = Column(String)
 
 
 class Nudge(Base):
@@ -243,49 +278,49 @@ class Nudge(Base):
     __table_args__ = (
         _only("nudge_standing", "popup_id", "popup_id IS NOT NULL AND closed_at IS NULL AND withdrawn_at IS NULL"),
     )
-    id: Mapped[int] = mapped_column(primary_key=True)
-    thanks_id: Mapped[int | None] = mapped_column(ForeignKey("thanks.id", ondelete="CASCADE"), index=True)
-    occasion: Mapped[str]
-    channel: Mapped[str]
-    due_at: Mapped[datetime]
-    attempted_at: Mapped[datetime]
-    shown_at: Mapped[datetime | None] = mapped_column(index=True)
-    popup_id: Mapped[int | None] = mapped_column(_BIG)
-    server: Mapped[str | None]
-    closed_at: Mapped[datetime | None]
-    withdrawn_at: Mapped[datetime | None]
-    answered_at: Mapped[datetime | None]
-    answer: Mapped[str | None]
-    error: Mapped[str | None]
-    seat: Mapped[str] = mapped_column(server_default=text("''"))
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    thanks_id: ColumnClause[int | None] = Column(Integer, ForeignKey("thanks.id", ondelete="CASCADE"), index=True)
+    occasion: ColumnClause[str] = Column(String, nullable=False)
+    channel: ColumnClause[str] = Column(String, nullable=False)
+    due_at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    attempted_at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    shown_at: ColumnClause[datetime | None] = Column(UtcDateTime, index=True)
+    popup_id: ColumnClause[int | None] = Column(_BIG)
+    server: ColumnClause[str | None] = Column(String)
+    closed_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    withdrawn_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    answered_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    answer: ColumnClause[str | None] = Column(String)
+    error: ColumnClause[str | None] = Column(String)
+    seat: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
 
 
 class Event(Base):
     """The journal: what happened, appended with each change and read only by `log`. Not the source of any state."""
 
     __tablename__ = "event"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime]
-    thanks_id: Mapped[int | None] = mapped_column(index=True)
-    what: Mapped[str]
-    data: Mapped[dict[str, Any]]
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    thanks_id: ColumnClause[int | None] = Column(Integer, index=True)
+    what: ColumnClause[str] = Column(String, nullable=False)
+    data: ColumnClause[dict[str, Any]] = Column(JSON, nullable=False)
 
 
 class BadAddress(Base):
     """An address that letters came back from. It stays known when the person gets another one."""
 
     __tablename__ = "bad_address"
-    email_key: Mapped[str] = mapped_column(primary_key=True)
-    at: Mapped[datetime]
-    why: Mapped[str]
+    email_key: ColumnClause[str] = Column(String, primary_key=True)
+    at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    why: ColumnClause[str] = Column(String, nullable=False)
 
 
 class DoNotContact(Base):
     """The salted hash of the address of somebody who was forgotten: known when it is given again, and only then."""
 
     __tablename__ = "do_not_contact"
-    hash: Mapped[str] = mapped_column(primary_key=True)
-    at: Mapped[datetime]
+    hash: ColumnClause[str] = Column(String, primary_key=True)
+    at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
 
 
 class Ledger(Base):
@@ -299,21 +334,21 @@ class Ledger(Base):
     """
 
     __tablename__ = "ledger"
-    id: Mapped[int] = mapped_column(primary_key=True)
-    uid: Mapped[str]
-    machine: Mapped[str | None]
-    host: Mapped[str | None]
-    install: Mapped[str | None]
-    used_at: Mapped[datetime | None]
-    serial: Mapped[int] = mapped_column(_BIG)
-    salt: Mapped[str]
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    uid: ColumnClause[str] = Column(String, nullable=False)
+    machine: ColumnClause[str | None] = Column(String)
+    host: ColumnClause[str | None] = Column(String)
+    install: ColumnClause[str | None] = Column(String)
+    used_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    serial: ColumnClause[int] = Column(_BIG, nullable=False)
+    salt: ColumnClause[str] = Column(String, nullable=False)
 
 
 class Member(Base):
     """What holds for all thanks of one owner (`Thanks.owner`): a pause, and when the weekly question was last asked."""
 
     __tablename__ = "member"
-    owner: Mapped[str] = mapped_column(primary_key=True)
-    paused_at: Mapped[datetime | None]
-    paused_until: Mapped[datetime | None]
-    asked_at: Mapped[datetime | None]
+    owner: ColumnClause[str] = Column(String, primary_key=True)
+    paused_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    paused_until: ColumnClause[datetime | None] = Column(UtcDateTime)
+    asked_at: ColumnClause[datetime | None] = Column(UtcDateTime)

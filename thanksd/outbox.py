@@ -28,7 +28,6 @@ from sqlalchemy import (
     tuple_,
     update,
 )
-from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, states
 from thanksd.models import Attempt, Letter, Thanks, UtcDateTime
@@ -225,7 +224,7 @@ def is_paused(seat: str) -> ColumnElement[bool]:
 
     Trying another letter by it would lock the account. At another seat, with a login of its own, all may leave.
     """
-    refused = aliased(Letter)
+    refused = Letter.__table__.alias("refused").c
     at_seat = and_(refused.settled_at.is_(None), refused.reason == states.CREDENTIALS, refused.seat == seat)
     return select(refused.id).where(at_seat).exists()
 
@@ -399,7 +398,7 @@ def _moments(hands: Hands) -> tuple[AnySelect, AnySelect]:
 
 def copy_is_due() -> ColumnElement[bool]:
     """Say of a letter that was sent that its sender is owed a copy which nobody has in hand."""
-    newest = select(func.max(aliased(Letter).id)).scalar_subquery()
+    newest = select(func.max(Letter.__table__.alias("other").c.id)).scalar_subquery()
     return and_(Letter.id > newest - _NEWEST, Letter.copy == states.COPY_DUE, Letter.state == states.SENT)
 
 

@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
-from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, states
 from thanksd.models import Letter, Thanks, UtcDateTime
@@ -160,7 +159,7 @@ def bounce(connection: Connection, now: datetime, letter: int, thanks: int, popu
 
 def came_back() -> ColumnElement[bool]:
     """Say of a thanks that its newest letter is one that came back, as its writer said, who owes it still."""
-    other = aliased(Letter)
+    other = Letter.__table__.alias("other").c
     newest = select(func.max(other.id)).where(other.thanks_id == Thanks.id).scalar_subquery()
     theirs = and_(Letter.reason == states.BOUNCED, Letter.writer == Thanks.owner)
     is_it = select(Letter.id).where(Letter.id == newest, theirs).exists()

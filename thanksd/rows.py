@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Insert, Row, Select, insert
+from sqlalchemy import Connection, Insert, Row, Select, Table, insert
 
 from thanksd.models import Base
 
@@ -18,15 +18,15 @@ _PARAMETERS = 500
 
 def add_row(connection: Connection, noun: type[Base], **values: object) -> int:
     """Store one row and give its number."""
-    key = connection.execute(_insert(noun), values).inserted_primary_key
+    key = connection.execute(_insert(noun.__table__), values).inserted_primary_key
     if key is None:
         raise AssertionError(f"the store gave no number for a {noun.__name__}")
     return int(key[0])
 
 
 @cache
-def _insert(noun: type[Base]) -> Insert:
-    return insert(noun)
+def _insert(table: Table) -> Insert:
+    return insert(table)
 
 
 def batched(numbers: Sequence[int]) -> Iterator[Sequence[int]]:

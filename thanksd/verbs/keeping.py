@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from thanksd import forgotten, guard, journal, mounts, paths, queries, states
 from thanksd.database import (
@@ -163,8 +163,7 @@ def _thanked(place: Path) -> Mapping[str, Thanked]:
             return {}
         store = SqliteStore(paths.store_url(str(place)))
         with store.read() as connection:
-            how = func.coalesce(Thanks.how, "otherwise")
-            thanked = connection.execute(select(Thanks.uid, how).where(Thanks.state == states.THANKED)).all()
+            thanked = connection.execute(select(Thanks.uid, Thanks.how).where(Thanks.state == states.THANKED)).all()
             query = select(Thanks.uid, Letter.message_id, Letter.sent_at).join(Letter, Letter.thanks_id == Thanks.id)
             sent = connection.execute(query.where(Letter.state == states.SENT)).all()
     except ThanksdError:
@@ -173,7 +172,7 @@ def _thanked(place: Path) -> Mapping[str, Thanked]:
     by_uid: dict[str, dict[str, datetime | None]] = {}
     for uid, message_id, sent_at in sent:
         by_uid.setdefault(uid, {})[message_id] = sent_at
-    return {uid: Thanked(words, by_uid.get(uid, {})) for uid, words in thanked}
+    return {uid: Thanked(how or "otherwise", by_uid.get(uid, {})) for uid, how in thanked}
 
 
 def _gone(place: Path) -> tuple[forgotten.Hashes, set[str]] | None:

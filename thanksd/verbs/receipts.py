@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, update
-from sqlalchemy.orm import aliased
 
 from thanksd import journal, ledger, states, timing
 from thanksd.models import Letter, Nudge, Thanks
@@ -133,7 +132,7 @@ def answered_popups(context: Context) -> dict[str, Any]:
     All their thanks were answered elsewhere, or have a newer popup: a digest stays while one of its thanks waits. Or it
     is the question of another week.
     """
-    newer = aliased(Nudge)
+    newer = Nudge.__table__.alias("newer").c
     has_newer = select(newer.id).where(
         newer.thanks_id == Nudge.thanks_id, newer.id > Nudge.id, newer.popup_id.is_not(None)
     )
