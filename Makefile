@@ -43,7 +43,7 @@ test: parts $(VENV)/dev  ## run every test (ARGS="-k word" for some)
 	$(BIN)/pytest --no-fold-skipped -n 3 --dist loadgroup $(ARGS)
 
 matrix: parts $(VENV)/dev  ## every kill, fault and clock case; writes docs/RELIABILITY.md
-	$(BIN)/pytest --no-fold-skipped -n 3 --dist loadgroup --cells $(VENV)/cells.json $(ARGS)
+	$(BIN)/pytest --no-fold-skipped -n 3 --dist loadgroup --cells=$(VENV)/cells.json $(ARGS)
 	$(BIN)/python tests/reliability.py $(VENV)/cells.json
 
 parts:  ## the Debian packages real-part tests need: root installs them, others read the line
