@@ -1,6 +1,7 @@
 """Writes docs/RELIABILITY.md from what the cells of a run of the matrices saw: `make matrix`.
 
-The words of a cell are those its test gave after its assertions held; nothing on the page is typed in by hand but the
+Several runs can be given, a later one's cells in place of the same ones of an earlier: so a cell whose test was mended
+need not wait for all others again. The words of a cell are those its test gave after its assertions held; nothing on the page is typed in by hand but the
 sentences around the tables.
 """
 
@@ -160,5 +161,10 @@ def _words(cell: Cell) -> str:
     return cell.words.replace("|", r"\|") if cell.passed else f"**red**: {cell.words}"
 
 
+def latest(runs: Iterable[Path]) -> list[Cell]:
+    """Give each cell as the last of these runs saw it, in the order of the first."""
+    return list({cell[:3]: cell for run in runs for cell in cells.read(run)}.values())
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(cells.read(Path(sys.argv[1])), dt.datetime.now(dt.UTC).date()), encoding="utf-8")
+    PAGE.write_text(page(latest(map(Path, sys.argv[1:])), dt.datetime.now(dt.UTC).date()), encoding="utf-8")

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import desktop_rigs
@@ -267,6 +267,10 @@ def test_the_keyrings_helper_leaves_no_core_either(cores: Path, short_dir: Path,
 
 def _waits_for_the_bus(pid: int) -> bool:
     """Say whether a process is connected to a socket and sleeps: the helper has what it was given by then."""
-    links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    links = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        # It may be closed between the two looks.
+        with suppress(FileNotFoundError):
+            links.append(str(link.readlink()))
     state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
     return state == "S" and any(link.startswith("socket:") for link in links)
