@@ -111,7 +111,7 @@ def arrived(sink: Sink, letters: int) -> bool:
 
 
 def burst_cells() -> Iterator[Any]:
-    for call, daily, full in (("pwrite64", 5, 120), ("fdatasync", 5, 80), ("sendto", 5, 80), ("fsync", 0, 40)):
+    for call, daily, full in (("pwrite64", 5, 120), ("fdatasync", 5, 80), ("sendto", 5, 80), ("fsync", 0, 32)):
         if daily:
             yield cell("A burst of 200 letters", f"killed at {call}", "seeded", call, daily, 1, daily=True)
         yield cell("A burst of 200 letters", f"killed at {call}", "many more", call, full, 2)
@@ -122,22 +122,30 @@ def test_a_burst_that_is_killed_goes_on_with_each_letter_once(
     call: str, kills: int, seed: int, tmp_path: Path, seen: Say
 ) -> None:
     endings: Counter[str] = Counter()
+    killed = 0
     chance = random.Random(f"{call} {seed}")  # noqa: S311  not a secret: the same places each time
     with smtp_sink() as sink:
         scene = Scene(sink, letters=BURST, confirmed=True)
         parts.need("strace")
         scene.start_anew()
         calls = counted(call, PASS, tmp_path)
-        for _ in range(kills):
+        for turn in range(kills):
             scene.start_anew()
-            letters, number = chance.randrange(BURST), chance.randint(1, max(2 * calls // BURST, 1))
-            killed_at(call, number, PASS, after=partial(arrived, sink, letters))
+            if calls < BURST:
+                # No letter makes one: they are around all of them, and each has its turn.
+                letters, number = 0, turn % calls + 1
+                killed += killed_at(call, number, PASS) != 0
+            else:
+                letters, number = chance.randrange(BURST), chance.randint(1, 2 * calls // BURST)
+                killed += killed_at(call, number, PASS, after=partial(arrived, sink, letters)) != 0
             go_on()
             ending = scene.check(f"{call} {number} after {letters} letters")
             assert ending["owed still"] == 0
             assert ending["sent"] >= BURST - 50, ending
             endings += ending
-    seen(f"{kills} kills among its {calls:,} such calls, each with all {BURST}: {told(endings)}", kills)
+    # The last of them may find it at its end.
+    assert killed >= kills * 0.8
+    seen(f"{killed} kills among its {calls:,} such calls, each with all {BURST}: {told(endings)}", killed)
 
 
 @pytest.mark.parametrize(
