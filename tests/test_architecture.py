@@ -12,7 +12,20 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "thanksd"
 
 PURE = frozenset(
-    {"addresses", "asks", "days", "etiquette", "moments", "names", "phrases", "policy", "states", "timing", "when"}
+    {
+        "addresses",
+        "asks",
+        "days",
+        "etiquette",
+        "moments",
+        "names",
+        "offers",
+        "phrases",
+        "policy",
+        "states",
+        "timing",
+        "when",
+    }
 )
 # What every room may use.
 GROUND = PURE | {"errors"}

@@ -134,6 +134,44 @@ def test_the_templates_are_listed_with_whose_they_are(home: Path) -> None:
     assert [(one["name"], one["path"]) for one in mine] == [("coffee", str(own_template(home, "coffee")))]
 
 
+def test_the_policy_shows_every_kind_and_all_of_one_with_the_users_own_fields_in_it(home: Path) -> None:
+    listed = thanksd("policy")
+    assert listed.out.splitlines()[0] == "kind\tnudge\tbest by\tlate from\tlength"
+    assert "coffee\t3h\t24h\t4d\t35 to 150" in listed.out.splitlines()
+    assert thanksd("config", "set", "kind.coffee.best_by", "3d").code == 0
+    (row,) = thanksd("policy", "cof", "--lang", "zh-HK", "--seniority", "above", "--json").json["policy"]
+    assert (row["kind"], row["lang"], row["seniority"], row["best_by"]) == ("coffee", "zh-hant", "above", "3d")
+    assert row["offers"] == ["help"]
+    assert "best by\t3d\n" in thanksd("policy", "coffee").out
+    assert "offers\tnothing\n" in thanksd("policy", "gift", "--config", str(nothing_offered(home))).out
+
+
+def nothing_offered(home: Path) -> Path:
+    file = home / "none.toml"
+    file.write_text('[kind.gift]\noffers = ["none"]\n', encoding="utf-8")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("kind.coffee.belated", "soon", "kind.coffee.belated can't be 'soon'"),
+        ("kind.coffee.nudge", "3h in 18:00-09:00", "kind.coffee.nudge can't be"),
+        ("kind.coffee.greeting", "Dear all,", "kind.coffee.greeting can't be 'Dear all,'"),
+    ],
+)
+def test_a_field_of_the_policy_that_means_nothing_is_refused(setting: str, value: str, said: str) -> None:
+    done = thanksd("config", "set", setting, value)
+    assert done.code != 0
+    assert said in done.err
+
+
+def test_a_policy_in_a_language_without_rows_is_refused_with_those_there_are() -> None:
+    done = thanksd("policy", "--lang", "tlh")
+    assert done.code == 2
+    assert "zh-hant" in done.err
+
+
 def own_template(home: Path, name: str) -> Path:
     return home / f".config/thanksd/templates/en/{name}.txt.j2"
 

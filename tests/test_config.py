@@ -57,7 +57,9 @@ def test_every_setting_of_the_contract_is_in_the_table() -> None:
         *(f"transport.smtp.{key}" for key in ("host", "port", "security", "auth", "username", "connections")),
         *("transport.smtp.token_command", "transport.smtp.password_command"),
         *(f"nudge.{key}" for key in ("channels", "quiet_hours", "weekdays_only", "terminal", "ask")),
-        *("kind.NAME.nudge", "kind.NAME.best_by", "send.undo", "send.copy", "send.also_for"),
+        *("send.undo", "send.copy", "send.also_for"),
+        *(f"kind.NAME.{key}" for key in ("earliest", "nudge", "best_by", "belated", "template", "offers")),
+        *(f"kind.NAME.{key}" for key in ("greeting", "closing", "shortest", "longest")),
     }
     assert all(row.meaning for row in config.table())
 
@@ -298,10 +300,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(file: Path, mon
 
 
 def test_changes_at_the_same_time_all_count(file: Path) -> None:
-    names = [f"kind.{kind}.best_by" for kind in policy.KINDS]
+    names = [f"kind.{kind}.best_by" for kind in policy.kinds()]
     threads = [threading.Thread(target=config_file.set_value, args=(file, name, "9d")) for name in names]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert {kind: times.best_by for kind, times in load(file).kind.items()} == dict.fromkeys(policy.KINDS, "9d")
+    assert {kind: times.best_by for kind, times in load(file).kind.items()} == dict.fromkeys(policy.kinds(), "9d")

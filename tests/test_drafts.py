@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from thanksd import drafts, letters
 from thanksd.addresses import is_unsafe
 from thanksd.errors import DataError, ThanksdError, UsageError
+from thanksd.policy import kinds
 
 NOTE = "{# description: mine #}\n{% block subject %}Mine{% endblock %}{% block body %}BODY{% endblock %}\n"
 WHEN = datetime(2025, 3, 12, 9, 43, 8, tzinfo=timezone(timedelta(hours=1)))
@@ -118,7 +119,7 @@ def test_the_list_has_each_template_once_and_says_whose_it_is(tmp_path: Path) ->
     assert found["coffee"] == drafts.TemplateInfo("coffee", "en", "yours", mine, "mine")
     assert found["zebra"].path == deep
     assert found["meal"].source == "shipped"
-    assert len(found) == 11
+    assert len(found) == len(kinds()) + 1
 
 
 def test_show_gives_the_file_and_its_text(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from thanksd import asks, days, etiquette, names
+from thanksd import asks, days, etiquette, names, offers, policy
 from thanksd.etiquette import Facts
 
 ENDING = "\n\nWith best wishes,\nSam Lee"
@@ -34,7 +34,9 @@ def facts(**changes: Any) -> Facts:
         "via": "",
         "days_since": 1,
         "belated": False,
-    }
+        "fitting": {"offers": ["help"], "greeting": "Dear Ada,", "closing": "With best wishes,", "shortest": 35,
+                    "longest": 150},
+    }  # fmt: skip
     made.update(changes)
     result: Facts = made
     return result
@@ -363,7 +365,7 @@ def test_words_are_counted_between_greeting_and_closing() -> None:
 
 @pytest.mark.parametrize(("words", "warned"), [(34, True), (35, False), (150, False), (151, True)])
 def test_the_length_limits_are_35_and_150_words(words: int, *, warned: bool) -> None:
-    assert (etiquette.check_length(" ".join(["you"] * words)) is not None) is warned
+    assert (etiquette.check_length(" ".join(["you"] * words), facts()["fitting"]) is not None) is warned
 
 
 @pytest.mark.parametrize(
@@ -524,3 +526,42 @@ def test_it_is_pure() -> None:
     code = "import sys, thanksd.etiquette; print(sorted({'jinja2', 'sqlalchemy', 'email', 'click'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# --- what is offered ---
+
+OFFERS = [
+    ("Let's do coffee soon.", "coffee"),
+    ("I'd love to buy you a coffee.", "coffee"),
+    ("Coffee is on me.", "coffee"),
+    ("Could we have lunch next week?", "meal"),
+    ("May I invite you to dinner?", "meal"),
+    ("I would be happy to meet again.", "meeting"),
+    ("Shall we catch up in May?", "meeting"),
+    ("Let me know when you are in town.", "meeting"),
+    ("I'd like to connect with you on LinkedIn.", "connection"),
+    ("Let\N{RIGHT SINGLE QUOTATION MARK}s connect.", "connection"),
+    ("Let me know if I can be of use to you.", "help"),
+    ("I would be glad to help with the proofs.", "help"),
+]
+
+
+@pytest.mark.parametrize(("sentence", "offer"), OFFERS)
+def test_an_offer_is_found_and_blocked_where_it_is_not_fitting(sentence: str, offer: str) -> None:
+    assert offer in [found for found, _ in offers.find(sentence)]
+    fitting: Any = {**facts()["fitting"], "offers": []}
+    assert "offer" in codes(with_line(sentence), facts(fitting=fitting))
+    fitting = {**fitting, "offers": list(policy.OFFERS)}
+    assert "offer" not in codes(with_line(sentence), facts(fitting=fitting))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        *("Thank you for the coffee.", "The lunch you gave us was a treat.", "It was a pleasure to meet you."),
+        *("You made time to meet again.", "Your talk on coffee and dinner parties was a delight."),
+        *("You connect people as nobody else does.", "You had found time for a call.", "Your help came at the moment."),
+    ],
+)
+def test_thanks_for_a_coffee_or_a_meeting_offer_nothing(sentence: str) -> None:
+    assert list(offers.find(sentence)) == []

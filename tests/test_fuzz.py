@@ -147,12 +147,14 @@ def test_any_value_of_any_setting_is_taken_or_refused_with_its_name(values: dict
 
 def _use(loaded: Config) -> None:
     """Read every setting as those do who need it: each knows a mistake for one."""
-    times = loaded.kind.get("coffee", config.KindTimes())
+    times = loaded.kind.get("coffee", config.KindRule())
     uses: list[Callable[[], object]] = [
         lambda: timing.parse_quiet(loaded.nudge.quiet_hours),
         lambda: timing.parse_ask(loaded.nudge.ask),
         lambda: timing.undo_hold(loaded.send.undo),
-        lambda: timing.schedule(policy.rule("coffee", times.nudge, times.best_by), NOON, "UTC"),
+        lambda: timing.schedule(
+            policy.rule("coffee", own={"nudge": times.nudge, "best_by": times.best_by}), NOON, "UTC"
+        ),
         lambda: world.user_zone(loaded.me.timezone, ""),
         lambda: transports.check(loaded.transport),
         lambda: transports.describe(loaded.transport),

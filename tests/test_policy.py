@@ -2,50 +2,107 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+import tomllib
 import zoneinfo
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from thanksd import policy
 from thanksd.errors import UsageError
 
+TIMES = {
+    "coffee": ("1h", "3h", "24h", "4d"),
+    "informational": ("1h", "3h", "24h", "4d"),
+    "interview": ("1h", "2h", "24h", "48h"),
+    "panel": ("1h", "2h", "24h", "48h"),
+    "event": ("1h", "next day 09:00", "72h", "7d"),
+    "introduction": ("0min", "15min", "24h", "7d"),
+    "referral": ("0min", "15min", "24h", "7d"),
+    "mentoring": ("1h", "3h", "24h", "4d"),
+    "meal": ("2h", "next day 09:00", "48h", "5d"),
+    "gift": ("0min", "next day 09:00", "7d", "14d"),
+    "donation": ("0min", "3h", "48h", "7d"),
+    "speaker": ("1h", "3h", "48h", "7d"),
+    "reference": ("0min", "3h", "48h", "7d"),
+    "general": ("1h", "next day 09:00", "48h", "7d"),
+}
 
-def test_the_table_has_the_ten_kinds_and_their_times() -> None:
-    assert policy.KINDS == {
-        "coffee": ("3h", "24h"),
-        "interview": ("2h", "24h"),
-        "event": ("next day 09:00", "72h"),
-        "introduction": ("15min", "24h"),
-        "referral": ("15min", "24h"),
-        "mentoring": ("3h", "24h"),
-        "meal": ("next day 09:00", "48h"),
-        "gift": ("next day 09:00", "7d"),
-        "speaker": ("3h", "48h"),
-        "general": ("next day 09:00", "48h"),
-    }
+
+def test_the_table_has_fourteen_kinds_and_their_times() -> None:
+    assert {kind: policy.rule(kind)[:4] for kind in policy.kinds()} == TIMES
+
+
+def test_every_row_of_every_language_is_whole_and_says_its_own_greeting_and_closing() -> None:
+    english = {words for seniority in policy.SENIORITIES for words in policy.rule("coffee", "en", seniority)[6:10]}
+    for lang in policy.cultures():
+        for kind, seniority in itertools.product(policy.kinds(), policy.SENIORITIES):
+            row = policy.rule(kind, lang, seniority)
+            assert set(row.offers) <= set(policy.OFFERS)
+            assert 0 < row.shortest < row.longest
+            assert any(part in row.greeting for part in ("{first}", "{last}", "{full}"))
+            assert lang == "en" or not {row.greeting, row.greeting_he, row.closing} & (english - {""}), (kind, lang)
+
+
+def test_the_tables_file_has_no_table_or_field_that_nothing_reads() -> None:
+    table = tomllib.loads(Path(policy.__file__).with_name("policy.toml").read_text(encoding="utf-8"))
+    assert set(table) == {"any", "kind", "language"}
+    known = {*policy.Rule._fields, "above", "kind"}
+    parts = [table["any"], *table["kind"].values(), *table["language"].values()]
+    parts += [part for one in table["language"].values() for part in one.get("kind", {}).values()]
+    assert all(set(part) <= known and set(part.get("above", {})) <= known - {"above", "kind"} for part in parts)
+    assert all(set(one.get("kind", {})) <= set(policy.kinds()) for one in table["language"].values())
+
+
+@pytest.mark.parametrize("kind", policy.kinds())
+def test_somebody_above_is_offered_nothing_that_costs_them_time(kind: str) -> None:
+    for lang in policy.cultures():
+        assert set(policy.rule(kind, lang, "above").offers) <= {"help"}
 
 
 @pytest.mark.parametrize(
-    ("nudge", "best_by", "expected"),
+    ("tag", "rows"),
     [
-        ("", "", ("2h", "24h")),
-        ("5h", "", ("5h", "24h")),
-        ("", "3d", ("2h", "3d")),
-        ("next day 08:00", "3d", ("next day 08:00", "3d")),
+        *(("en", "en"), ("en-gb", "en"), ("de-AT", "de"), ("fr-ca", "fr"), ("ja", "ja"), ("xx", "en")),
+        *(("zh", "zh-hans"), ("zh-CN", "zh-hans"), ("zh-hk", "zh-hant"), ("zh-TW", "zh-hant")),
+        *(("zh-hant-hk", "zh-hant"), ("zh-Hans-SG", "zh-hans")),
     ],
 )
-def test_the_users_own_words_replace_the_tables_where_given(
-    nudge: str, best_by: str, expected: tuple[str, str]
-) -> None:
-    assert policy.rule("interview", nudge, best_by) == expected
+def test_a_language_tag_has_the_rows_of_its_language_and_chinese_those_of_its_script(tag: str, rows: str) -> None:
+    assert policy.culture(tag) == rows
+
+
+def test_a_language_without_rows_is_refused_where_its_rows_are_asked_for() -> None:
+    assert policy.known_culture("zh_HK") == "zh-hant"
+    with pytest.raises(UsageError, match="no language 'xx'"):
+        policy.known_culture("xx")
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        ({}, ("2h", "24h")),
+        ({"nudge": "5h", "best_by": ""}, ("5h", "24h")),
+        ({"nudge": "", "best_by": "3d"}, ("2h", "3d")),
+        ({"nudge": "next day 08:00", "best_by": "3d"}, ("next day 08:00", "3d")),
+    ],
+)
+def test_the_users_own_words_replace_the_tables_where_given(own: dict[str, str], expected: tuple[str, str]) -> None:
+    assert policy.rule("interview", own=own)[1:3] == expected
+
+
+def test_a_greeting_of_the_users_own_holds_for_everybody_and_none_takes_offers_away() -> None:
+    row = policy.rule("coffee", "de", "above", {"greeting": "Servus {first},", "offers": ("none",)})
+    assert (row.greeting, row.greeting_he, row.greeting_she, row.offers) == ("Servus {first},", "", "", ())
 
 
 def test_a_kind_is_known_in_any_case() -> None:
     assert policy.known_kind(" Coffee ") == "coffee"
-    assert policy.rule("GIFT") == policy.KINDS["gift"]
+    assert policy.rule("GIFT") == policy.rule("gift")
 
 
 @pytest.mark.parametrize(
@@ -55,7 +112,7 @@ def test_an_unknown_kind_is_refused_with_the_nearest_and_all_kinds(word: str, ne
     with pytest.raises(UsageError) as caught:
         policy.known_kind(word)
     assert f"Did you mean {nearest}?" in caught.value.hint
-    assert all(kind in caught.value.hint for kind in policy.KINDS)
+    assert all(kind in caught.value.hint for kind in policy.kinds())
 
 
 @pytest.mark.parametrize(
@@ -63,7 +120,7 @@ def test_an_unknown_kind_is_refused_with_the_nearest_and_all_kinds(word: str, ne
     [
         *(("mentor", "mentoring"), ("intro", "introduction"), ("c", "coffee"), ("Gen", "general")),
         *(("lunch", "meal"), ("Dinner", "meal"), ("talk", "speaker"), ("job  interview", "interview")),
-        *(("conference", "event"), ("reference", "referral"), ("present", "gift"), ("call", "general")),
+        *(("conference", "event"), ("Recommendation", "reference"), ("present", "gift"), ("call", "general")),
     ],
 )
 def test_a_kind_is_known_by_how_its_name_begins_and_by_what_people_call_it(word: str, kind: str) -> None:
@@ -77,10 +134,10 @@ def test_a_beginning_that_two_kinds_share_is_refused_naming_both() -> None:
 
 
 def test_every_usual_word_stands_for_a_kind_and_for_nothing_else() -> None:
-    assert set(policy.SYNONYMS.values()) <= set(policy.KINDS)
-    assert not set(policy.SYNONYMS) & set(policy.KINDS)
+    assert set(policy.SYNONYMS.values()) <= set(policy.kinds())
+    assert not set(policy.SYNONYMS) & set(policy.kinds())
     # A word that is also the beginning of a kind's name would hide that kind.
-    assert not [word for word in policy.SYNONYMS for kind in policy.KINDS if kind.startswith(word)]
+    assert not [word for word in policy.SYNONYMS for kind in policy.kinds() if kind.startswith(word)]
 
 
 def test_seniority_is_peer_or_above() -> None:

@@ -21,7 +21,7 @@ from desktop_rigs import desk
 from smtp_rigs import PASSWORD, USER
 from terminal_rigs import terminal
 
-from thanksd import etiquette
+from thanksd import policy
 from thanksd.cli import practice
 from thanksd.errors import ConfigError
 
@@ -171,7 +171,7 @@ def test_it_has_a_good_letter_that_one_key_sends(mail: Path) -> None:
     draft = client().call("prepare", ref=str(number))["prepared"]
     assert (draft["to"], draft["findings"], draft["missing"]) == ("ada@example.org", [], "")
     words = draft["body"].split()
-    assert etiquette.SHORTEST < len(words) < etiquette.LONGEST
+    assert policy.rule("general").shortest < len(words) < policy.rule("general").longest
     # Its own wording stays: it is never rendered from a template.
     daemon_rigs.confirm(number)
     client().world.call("dispatch", {})

@@ -558,10 +558,12 @@ def test_another_wording_and_back_keeps_a_text_of_ones_own() -> None:
     with rigs.terminal("review") as terminal:
         terminal.ready("Subject  My own subject")
         terminal.key("a")
-        terminal.ready("In the words of: general")
+        terminal.ready("In the words of: coffee/2")
         assert "My own subject" not in terminal.text
         terminal.key("a")
-        terminal.ready("In the words of: coffee", "Subject  My own subject")
+        terminal.ready("In the words of: coffee/3")
+        terminal.key("a")
+        terminal.ready("In the words of: coffee\n", "Subject  My own subject")
 
 
 def editor(folder: Path, script: str) -> str:

@@ -193,24 +193,81 @@ def test_next_day_at_nine_is_the_local_clocks(zone: str, meeting: str, nudge: st
 def test_a_rule_that_hits_a_clock_change_takes_the_first_moment_there_is(
     words: str, zone: str, meeting: str, nudge: str
 ) -> None:
-    nudge_at, _ = timing.schedule(policy.rule("event", words), moments.from_iso(meeting), zone)
+    nudge_at, _ = timing.schedule(policy.rule("event", own={"nudge": words}), moments.from_iso(meeting), zone)
     assert moments.to_iso(nudge_at) == nudge
 
 
 @pytest.mark.parametrize(
-    "words", ["3", "soon", "-2h", "next day", "next day 25:61", "next week 09:00", "tomorrow", " "]
+    "words",
+    [
+        *("3", "soon", "-2h", "next day", "next day 25:61", "next week 09:00", "tomorrow", " "),
+        *("3h in", "3h in 9", "3h in 18:00-09:00", "in 09:00-18:00", "3h in 09:00-09:00"),
+    ],
 )
 def test_a_rule_of_the_user_that_cannot_be_read_names_its_setting(words: str) -> None:
     meeting = at("2025-03-11 15:00")
     with pytest.raises(ConfigError, match=r"kind\.NAME\.nudge"):
-        timing.schedule(policy.rule("coffee", nudge=words), meeting, BERLIN)
+        timing.schedule(policy.rule("coffee", own={"nudge": words}), meeting, BERLIN)
     with pytest.raises(ConfigError, match=r"kind\.NAME\.best_by"):
-        timing.schedule(policy.rule("coffee", best_by=words), meeting, BERLIN)
+        timing.schedule(policy.rule("coffee", own={"best_by": words}), meeting, BERLIN)
 
 
-@given(st.sampled_from(sorted(policy.KINDS)), any_moment, zones)
-def test_every_kind_nudges_after_the_meeting_and_before_best_by(kind: str, meeting: datetime, zone: str) -> None:
-    nudge_at, due_by = timing.schedule(policy.rule(kind), meeting, zone)
+# A coffee at 19:00 on the local clock, and when it is fitting to be reminded of it: in the words of GOLDEN's table.
+NEW_YORK, TOKYO, HONG_KONG, PARIS = "America/New_York", "Asia/Tokyo", "Asia/Hong_Kong", "Europe/Paris"
+GOLDEN = [
+    (TOKYO, "ja", "2025-03-12 09:00", "2025-03-12 19:00"),
+    (NEW_YORK, "en", "2025-03-11 22:00", "2025-03-12 19:00"),
+    (BERLIN, "de", "2025-03-12 09:00", "2025-03-14 19:00"),
+    (HONG_KONG, "zh-hant", "2025-03-12 09:00", "2025-03-13 19:00"),
+    (PARIS, "fr", "2025-03-12 09:00", "2025-03-12 19:00"),
+]
+
+
+@pytest.mark.parametrize(("zone", "lang", "nudge", "best_by"), GOLDEN)
+def test_a_coffee_at_seven_in_the_evening_is_thanked_for_by_the_custom_of_the_place(
+    zone: str, lang: str, nudge: str, best_by: str
+) -> None:
+    meeting = moments.wall(date(2025, 3, 11), time(19), zone)
+    found = [
+        f"{moments.local(one, zone):%Y-%m-%d %H:%M}"
+        for one in timing.schedule(policy.rule("coffee", lang), meeting, zone)
+    ]
+    assert found == [nudge, best_by]
+
+
+@pytest.mark.parametrize(
+    ("meeting", "nudge"),
+    [
+        *(("08:59", "11 09:59"), ("07:30", "11 09:00"), ("16:59", "11 17:59"), ("17:00", "12 09:00")),
+        *(("23:30", "12 09:00"), ("00:10", "11 09:00")),
+    ],
+)
+def test_what_falls_out_of_office_hours_waits_for_their_start(meeting: str, nudge: str) -> None:
+    at_clock = moments.wall(date(2025, 3, 11), time.fromisoformat(meeting), TOKYO)
+    nudge_at, _ = timing.schedule(policy.rule("coffee", own={"nudge": "1h in 09:00-18:00"}), at_clock, TOKYO)
+    assert f"{moments.local(nudge_at, TOKYO):%d %H:%M}" == nudge
+
+
+def test_a_note_is_late_in_its_own_words_some_days_after_best_by_and_never_before_it() -> None:
+    meeting, rule = at("2025-03-11 15:00"), policy.rule("coffee")
+    assert timing.late_from(rule, meeting, at("2025-03-12 15:00")) == at("2025-03-15 15:00")
+    # A pause moved best-by past it.
+    assert timing.late_from(rule, meeting, at("2025-03-20 15:00")) == at("2025-03-20 15:00")
+    assert timing.earliest(rule, meeting) == at("2025-03-11 16:00")
+
+
+@pytest.mark.parametrize("setting", ["earliest", "belated"])
+def test_a_span_of_the_user_that_cannot_be_read_names_its_setting(setting: str) -> None:
+    rule, meeting = policy.rule("coffee", own={setting: "next day 09:00"}), at("2025-03-11 15:00")
+    with pytest.raises(ConfigError, match=rf"kind\.NAME\.{setting}"):
+        timing.late_from(rule, timing.earliest(rule, meeting), meeting)
+
+
+@given(st.sampled_from(policy.kinds()), st.sampled_from(policy.cultures()), any_moment, zones)
+def test_every_kind_nudges_after_the_meeting_and_before_best_by(
+    kind: str, lang: str, meeting: datetime, zone: str
+) -> None:
+    nudge_at, due_by = timing.schedule(policy.rule(kind, lang), meeting, zone)
     assert meeting < nudge_at < due_by
     assert nudge_at.utcoffset() == due_by.utcoffset() == timedelta()
 

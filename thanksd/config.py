@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from thanksd.errors import ConfigError
-from thanksd.policy import KINDS
+from thanksd.policy import OFFERS, kinds
 
 
 def _setting(default: Any, meaning: str, choices: tuple[str | int, ...] = ()) -> Any:  # noqa: ANN401  as dataclasses.field
@@ -110,23 +110,31 @@ class Copies:
 
 
 @dataclass(frozen=True)
-class KindTimes:
-    """Times of one kind of meeting, [kind.NAME]; empty takes the table's."""
+class KindRule:
+    """What is fitting for one kind of meeting, [kind.NAME]; empty or 0 takes the table's (`thanksd policy NAME`)."""
 
-    nudge: str = _setting("", "when to nudge: '3h' after the meeting, or 'next day 09:00'")
+    earliest: str = _setting("", "how soon after the meeting a note may leave, such as '1h'")
+    nudge: str = _setting("", "when to nudge: '3h' after the meeting, 'next day 09:00', or '3h in 09:00-18:00'")
     best_by: str = _setting("", "until when the thanks is in time: '24h', '7d' after the meeting")
+    belated: str = _setting("", "how long after the meeting a note says that it comes late, such as '4d'")
+    template: str = _setting("", "the template of its notes")
+    offers: tuple[str, ...] = _setting((), "what a note may offer", ("none", *OFFERS))
+    greeting: str = _setting("", "the first line, such as 'Dear {first},' or 'Dear {full},'")
+    closing: str = _setting("", "the line over the signature, such as 'With best wishes,'")
+    shortest: int = _setting(0, "from how many words on a note is long enough")
+    longest: int = _setting(0, "up to how many words a note is short enough")
 
 
 @dataclass(frozen=True)
 class Config:
-    """Every setting, frozen. `kind` maps a kind's name to its own times."""
+    """Every setting, frozen. `kind` maps a kind's name to its own rule."""
 
     me: Me = field(default_factory=Me)
     transport: Transport = field(default_factory=Transport)
     nudge: Nudge = field(default_factory=Nudge)
     send: Send = field(default_factory=Send)
     copies: Copies = field(default_factory=Copies)
-    kind: dict[str, KindTimes] = field(default_factory=dict)
+    kind: dict[str, KindRule] = field(default_factory=dict)
 
 
 class Setting(NamedTuple):
@@ -151,7 +159,7 @@ def table(cls: type = Config, prefix: str = "") -> Iterator[Setting]:
 
 def _table_class(cls: type, name: str) -> type | None:
     if cls is Config and name == "kind":
-        return KindTimes
+        return KindRule
     return next((made for item in fields(cls) if item.name == name and (made := _made_by(item))), None)
 
 
@@ -216,19 +224,19 @@ class _Reader:
         inner = f"{prefix}{name}."
         return sub(**{key: self.table(sub, key, item, inner) for key, item in self.known(sub, inner, value)})
 
-    def kinds(self, value: Any) -> dict[str, KindTimes]:  # noqa: ANN401  as TOML gives it
+    def kinds(self, value: Any) -> dict[str, KindRule]:  # noqa: ANN401  as TOML gives it
         if not isinstance(value, dict):
             self.refuse("kind must be a table", "kind", "Write [kind.coffee]")
         made = {}
         for name, times in value.items():
-            if name not in KINDS:
-                self.refuse(f"kind.{name} is no kind", f"kind.{name}", _nearest(name, list(KINDS), "kind."))
+            if name not in kinds():
+                self.refuse(f"kind.{name} is no kind", f"kind.{name}", _nearest(name, list(kinds()), "kind."))
             if not isinstance(times, dict):
                 self.refuse(f"kind.{name} must be a table", f"kind.{name}", f"Write [kind.{name}]")
             prefix = f"kind.{name}."
-            known = self.known(KindTimes, prefix, times)
-            words: dict[str, Any] = {key: self.value(KindTimes, key, item, prefix) for key, item in known}
-            made[name] = KindTimes(**words)
+            known = self.known(KindRule, prefix, times)
+            words: dict[str, Any] = {key: self.value(KindRule, key, item, prefix) for key, item in known}
+            made[name] = KindRule(**words)
         return made
 
     def value(self, cls: type, name: str, value: object, prefix: str) -> object:

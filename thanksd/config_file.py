@@ -44,7 +44,7 @@ def value_of(loaded: config.Config, name: str) -> Value:
     row(name)
     place: Any = loaded
     for part in name.split("."):
-        place = place.get(part, config.KindTimes()) if isinstance(place, dict) else getattr(place, part)
+        place = place.get(part, config.KindRule()) if isinstance(place, dict) else getattr(place, part)
     return cast("Value", place)
 
 
@@ -68,7 +68,7 @@ def names() -> list[str]:
     """Give the name of every setting that can be set, `kind.coffee.nudge` and its like included."""
     found = []
     for one in config.table():
-        kinds = policy.KINDS if ".NAME." in one.name else ("",)
+        kinds = policy.kinds() if ".NAME." in one.name else ("",)
         found += [one.name.replace("NAME", kind) for kind in kinds]
     return found
 
@@ -172,7 +172,14 @@ def _refused(name: str, words: str, hint: str) -> UsageError:
 
 def _check_times(name: str, words: str) -> None:
     _, kind, key = name.split(".")
-    timing.schedule(policy.rule(kind, **{key: words}), _EPOCH, "UTC")
+    own = policy.rule(kind, own={key: words})
+    timing.schedule(own, _EPOCH, "UTC")
+    timing.late_from(own, timing.earliest(own, _EPOCH), _EPOCH)
+
+
+def _check_greeting(name: str, words: str) -> None:
+    if not any(part in words for part in ("{first}", "{last}", "{full}")):
+        raise _refused(name, words, "It has {first}, {last} or {full} where the name goes: Dear {first},")
 
 
 # What a setting must mean, besides being of its type: read by those who will read it later.
@@ -183,8 +190,8 @@ _CHECKS: dict[str, Callable[[str, str], object]] = {
     "nudge.quiet_hours": lambda _, words: timing.parse_quiet(words),
     "nudge.ask": lambda _, words: timing.parse_ask(words),
     "send.undo": lambda _, words: timing.undo_hold(words),
-    "kind.NAME.nudge": _check_times,
-    "kind.NAME.best_by": _check_times,
+    **dict.fromkeys(("kind.NAME.earliest", "kind.NAME.nudge", "kind.NAME.best_by", "kind.NAME.belated"), _check_times),
+    "kind.NAME.greeting": _check_greeting,
 }
 
 

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import jinja2
 
-from thanksd import addresses, paths, rendering
+from thanksd import addresses, paths, policy, rendering
 from thanksd.errors import DataError, UsageError
 from thanksd.etiquette import Facts
 from thanksd.rendering import Fault, Folder, Note
@@ -25,6 +25,8 @@ _DEFAULT = "en"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*")
 _DESCRIPTION = re.compile(r"\{#-?\s*description:\s*(.*?)\s*-?#\}")
+_VARIANTS = re.compile(r"^\{#-?\s*variants:\s*([1-9])\s*-?#\}", re.MULTILINE)
+_VARIANT = re.compile(r"[1-9]")
 _SOURCE_LIMIT = 256 * 1024
 
 
@@ -34,6 +36,24 @@ class Draft(NamedTuple):
     subject: str
     body: str
     template: str
+
+
+class Wording(NamedTuple):
+    """A template's name without and with its wording: "coffee/2" is the second of coffee's, "coffee" any of them."""
+
+    base: str
+    variant: int
+
+    @property
+    def name(self) -> str:
+        """The name under which it is found: the first wording is the template's own name."""
+        return f"{self.base}/{self.variant}" if self.variant > 1 else self.base
+
+
+def wording(name: str) -> Wording:
+    """Split a template's name from its wording; the first where none is named."""
+    base, slash, number = name.partition("/")
+    return Wording(base, int(number)) if slash and _VARIANT.fullmatch(number) else Wording(name, 1)
 
 
 class Problem(NamedTuple):
@@ -55,11 +75,13 @@ class TemplateInfo(NamedTuple):
 
 
 def render(template: str, facts: Facts, language: str, user_folder: Path) -> Draft:
-    """Render a draft from the template of that name.
+    """Render a draft from the template of that name, in the wording that it or the facts name.
 
     Raises UsageError for a name that no template has, DataError with file and line for a template that can't be used.
     """
-    found = _find(template, language, user_folder)
+    asked = _asked(template, language, user_folder)
+    found = _find(asked.base, language, user_folder)
+    facts = {**facts, "variant": asked.variant}
     if found.source == "shipped":
         answer = rendering.render_here(_shipped_sandbox(language), found.path.name, facts)
     else:
@@ -92,6 +114,26 @@ def check(path: Path, user_folder: Path) -> list[Problem]:
     return list(dict.fromkeys(Problem(_full(one, full), one.line, one.message) for one in faults))
 
 
+def exists(name: str, language: str, user_folder: Path) -> bool:
+    """Say whether there is a template of that name, whatever its wording."""
+    base = wording(name).base
+    return any(one.name == base for one in available(language, user_folder))
+
+
+def wordings(name: str, language: str, user_folder: Path) -> list[str]:
+    """Give the names of a template's wordings, the first one's first. Raises UsageError for no template's name."""
+    base = wording(name).base
+    found = _VARIANTS.search(_head(_find(base, language, user_folder).path))
+    return [Wording(base, variant).name for variant in range(1, int(found[1]) + 1 if found else 2)]
+
+
+def _asked(name: str, language: str, user_folder: Path) -> Wording:
+    asked = wording(name)
+    if asked.variant > 1 and asked.name not in (known := wordings(asked.base, language, user_folder)):
+        raise UsageError(f"There is no wording {asked.name!r}.", f"There are: {', '.join(known)}")
+    return asked
+
+
 def available(language: str, user_folder: Path) -> list[TemplateInfo]:
     """Give every template that can be used in `language`, by name; the user's own stand before the shipped ones."""
     found: dict[str, TemplateInfo] = {}
@@ -108,7 +150,7 @@ def source(name: str, language: str, user_folder: Path) -> tuple[Path, str]:
 
     Raises UsageError for a name that no template has, DataError for a file that can't be read.
     """
-    path = _find(name, language, user_folder).path
+    path = _find(_asked(name, language, user_folder).base, language, user_folder).path
     try:
         if not path.is_file() or path.stat().st_size > _SOURCE_LIMIT:
             raise DataError(f"This is not a template: {path}.", "A template is a text file of at most 256 KiB.")
@@ -182,15 +224,20 @@ def _full(fault: Fault, path: Path) -> Path:
 
 
 def _description(path: Path) -> str:
+    found = _DESCRIPTION.match(_head(path).partition("\n")[0])
+    return addresses.display_safe(found[1]) if found else ""
+
+
+def _head(path: Path) -> str:
+    """Give a template's first lines, where it says what it is; "" of what can't be read."""
     try:
         # A named pipe would never end.
         if not path.is_file():
             return ""
         with path.open(encoding="utf-8", errors="replace") as file:
-            found = _DESCRIPTION.match(file.readline(500))
+            return file.readline(500) + file.readline(500)
     except OSError:
         return ""
-    return addresses.display_safe(found[1]) if found else ""
 
 
 def sample_facts(kind: str) -> Facts:
@@ -211,6 +258,14 @@ def sample_facts(kind: str) -> Facts:
         "via": "Tom O'Neil",
         "days_since": 1,
         "belated": False,
+        "variant": 1,
+        "fitting": {
+            "offers": list(policy.OFFERS),
+            "greeting": "Dear Ada,",
+            "closing": "With best wishes,",
+            "shortest": 35,
+            "longest": 150,
+        },
     }
 
 
@@ -226,4 +281,5 @@ def _samples() -> list[Facts]:
         "others": [],
         "via": "",
     }
-    return [full, late, bare, {**bare, "details": ["why you left Rust"]}]
+    plain: Facts = {**bare, "details": ["why you left Rust"]}
+    return [full, late, bare, plain, {**full, "variant": 2}, {**full, "variant": 3}]

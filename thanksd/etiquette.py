@@ -1,8 +1,8 @@
 """What a good thank-you note is, as rules: draft and facts in, findings out. Pure.
 
-The thresholds are from published sources: 35 to 150 words (the mail study by Boomerang, 2016, and several careers
-offices' advice), more about them than about you (Algoe, Kurtz and Hilaire 2016: praise of the other person's act is
-what is felt as thanks), nothing asked for (careers offices' advice on thank-you notes).
+Length, offers and times are from the policy table. More about them than about you: Algoe, Kurtz and Hilaire 2016
+(praise of the other person's act is what is felt as thanks). Nothing asked for: careers offices' advice on thank-you
+notes.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from datetime import date
 from itertools import pairwise
 from typing import Literal, TypedDict
 
-from thanksd import addresses, asks, days, names
+from thanksd import addresses, asks, days, names, offers
 from thanksd.errors import UsageError
 
 # What a draft shows where only the writer can fill in what is true.
 GAP = "[...]"
-
-SHORTEST, LONGEST = 35, 150
 
 BLOCK: Literal["block"] = "block"
 WARN: Literal["warn"] = "warn"
@@ -60,8 +58,18 @@ class Promise(TypedDict):
     due: str
 
 
+class Fitting(TypedDict):
+    """What the policy says of this note: what it may offer, its first line and its closing one, its length."""
+
+    offers: list[str]
+    greeting: str
+    closing: str
+    shortest: int
+    longest: int
+
+
 class Facts(TypedDict):
-    """All that a template may know of one thanks: plain values only."""
+    """All that a template may know of one thanks: plain values only. `variant` counts its wordings from 1."""
 
     me: Me
     person: Person
@@ -72,6 +80,8 @@ class Facts(TypedDict):
     via: str
     days_since: int
     belated: bool
+    variant: int
+    fitting: Fitting
 
 
 class Finding(TypedDict):
@@ -111,7 +121,8 @@ def check(
         check_greeting(body, facts["person"]["name"]),
         check_detail(body, details),
         check_ask(subject, text),
-        check_length(text),
+        check_length(text, facts["fitting"]),
+        check_offer(subject, text, facts["fitting"]),
         check_self_talk(text),
         check_third_person(details),
         check_relative_date(subject, text, leaving),
@@ -230,14 +241,20 @@ def _mentions(body: str, detail: str) -> bool:
     return any(f" {run} " in told for run in runs)
 
 
-def check_length(text: str) -> Finding | None:
-    """Warn of a letter shorter than 35 or longer than 150 words, greeting and closing aside."""
-    count = len(_words(text))
-    if count < SHORTEST:
-        return _finding("length", WARN, f"it is short: {count} words, at least {SHORTEST} are better.", "body")
-    if count > LONGEST:
-        return _finding("length", WARN, f"it is long: {count} words, at most {LONGEST} are better.", "body")
+def check_length(text: str, fitting: Fitting) -> Finding | None:
+    """Warn of a letter that is shorter or longer than fitting, greeting and closing aside."""
+    count, shortest, longest = len(_words(text)), fitting["shortest"], fitting["longest"]
+    if count < shortest:
+        return _finding("length", WARN, f"it is short: {count} words, at least {shortest} are better.", "body")
+    if count > longest:
+        return _finding("length", WARN, f"it is long: {count} words, at most {longest} are better.", "body")
     return None
+
+
+def check_offer(subject: str, text: str, fitting: Fitting) -> Finding | None:
+    """Block an offer that is not fitting here: a coffee, a meal or a meeting costs somebody above you more time."""
+    found = _unique(words for offer, words in offers.find(f"{subject}\n{text}") if offer not in fitting["offers"])
+    return _finding("offer", BLOCK, f"it offers what is not fitting here: {found}.", found) if found else None
 
 
 _OWN = frozenset({"i", "me", "my", "mine", "myself"})

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
-_TITLE_WORDS = "dr prof professor mr mrs ms mx miss sir dame lord lady rev reverend fr hon judge madam madame"
+_TITLE_WORDS = (
+    "dr prof professor mr mrs ms mx miss sir dame lord lady rev reverend fr hon judge madam madame"
+    " herr frau sr sra srta señor señora monsieur mme mlle"
+)
 _TITLES = frozenset(_TITLE_WORDS.split())
+_ACADEMIC = frozenset({"dr", "prof", "professor"})
+_HE = frozenset({"mr", "sir", "lord", "herr", "sr", "señor", "monsieur"})
+_SHE_WORDS = "mrs ms miss lady dame madam madame mme mlle frau sra srta señora"
+_SHE = frozenset(_SHE_WORDS.split())
+# Written small, they begin a family name.
+_PARTICLE_WORDS = "von van der den de del della di da dos du la le bin ibn al ter ten zu zur af av"
+_PARTICLES = frozenset(_PARTICLE_WORDS.split())
 _DEGREE_WORDS = "phd md jr sr ii iii iv mba esq msc bsc dphil mph cbe obe mbe frs"
 _DEGREES = frozenset(_DEGREE_WORDS.split())
 _SALUTATION = re.compile(
@@ -28,6 +39,34 @@ def first(name: str) -> str:
 def greeting(name: str, seniority: str) -> str:
     """Give the name for "Dear ...,": the full one for somebody "above", else the first."""
     return _reordered(name) if seniority == "above" else first(name)
+
+
+def filled(form: str, name: str, gap: str) -> str:
+    """Fill a greeting's form ("Dear {first},") with a name; `gap` stands for what the name does not have.
+
+    {first} and {last} are its parts, {full} is all of it, {title} its academic titles, or nothing.
+    """
+    parts = _parts(name)
+    titles = [word for word in _reordered(name).split() if _key(word) in _ACADEMIC]
+    said = {"first": first(name), "last": " ".join(_family(parts)), "full": _reordered(name)}
+    words = {key: value or gap for key, value in said.items()} | {"title": " ".join(titles)}
+    for key, value in words.items():
+        form = form.replace(f"{{{key}}}", value)
+    return form if titles else form.replace("  ", " ")
+
+
+def _family(parts: list[str]) -> list[str]:
+    """Give the family name with what belongs to it: "van Beethoven", "de la Cruz", "bin Laden"."""
+    start = next((place for place, word in enumerate(parts) if place and word in _PARTICLES), len(parts) - 1)
+    return parts[max(start, 0) :]
+
+
+def pronoun(name: str) -> Literal["he", "she", ""]:
+    """Say whether a name is written with a word that tells how somebody is spoken of: Herr, Ms, Sra., 先生."""
+    keys = {_key(word) for word in name.split()}
+    if keys & _HE or name.endswith("先生"):
+        return "he"
+    return "she" if keys & _SHE or name.endswith(("女士", "小姐")) else ""
 
 
 def is_greeted(line: str, name: str) -> bool:

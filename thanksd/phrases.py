@@ -51,14 +51,26 @@ _COUNTS = {2: "Two", 3: "Three", 4: "Four", 5: "Five"}
 EMBED, THAT, COLON, SENTENCE = "embed", "that", "colon", "sentence"
 
 
-def remembered(details: Sequence[str]) -> str:
-    """Give the sentences that say what has stayed with the writer; with no detail, one with the gap in it."""
+def remembered(details: Sequence[str], variant: int = 1) -> str:
+    """Give the sentences that say what has stayed with the writer; with no detail, one with the gap in it.
+
+    `variant` (from 1) is of the words around what can stand in the middle of a sentence.
+    """
+    lead, word = _LEADS[(variant - 1) % len(_LEADS)]
     found = [(form(text), text) for text in map(_bare, details) if text]
     if not found:
-        return f"I keep thinking about {GAP}."
+        return f"{lead} {word}{GAP}."
     order = (EMBED, THAT, COLON, SENTENCE)
     found.sort(key=lambda one: order.index(one[0]))  # stable: within a form as they were noted
-    return " ".join(_SAYING[kind]([text for _, text in group]) for kind, group in groupby(found, lambda one: one[0]))
+    said = []
+    for kind, group in groupby(found, lambda one: one[0]):
+        texts = [text for _, text in group]
+        said.append(f"{lead} {_embedded(texts, word)}." if kind == EMBED else _SAYING[kind](texts))
+    return " ".join(said)
+
+
+# What leads to a noun phrase or an asking clause, and the word that stands before each of them.
+_LEADS = (("I keep thinking", "about "), ("What has stayed with me is", ""), ("My thoughts keep going back", "to "))
 
 
 def form(detail: str) -> str:
@@ -107,8 +119,8 @@ def _may_be_verb(word: str) -> bool:
     return word.endswith("ed") and len(word) > len("red") and not word.endswith("eed") and "-" not in word
 
 
-def _embedded(texts: list[str]) -> str:
-    return f"I keep thinking {_listed([f'about {_lowered(text)}' for text in texts])}."
+def _embedded(texts: list[str], word: str) -> str:
+    return _listed([f"{word}{_lowered(text)}" for text in texts])
 
 
 def _stating(texts: list[str]) -> str:
@@ -128,7 +140,6 @@ def _standing(texts: list[str]) -> str:
 
 
 _SAYING: dict[str, Callable[[list[str]], str]] = {
-    EMBED: _embedded,
     THAT: _stating,
     COLON: _named,
     SENTENCE: _standing,

@@ -1,57 +1,59 @@
-"""What is fitting for which kind of meeting: a table, and the words it accepts. Pure.
+"""What is fitting for which kind of meeting, in which language, towards whom, and the words for these. Pure.
 
-One source is not a culture: every default here is the user's to change, in `[kind.NAME]`.
+The table is `policy.toml` beside this file, with its sources. One source is not a culture: every default there is the
+user's to change, in `[kind.NAME]`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from thanksd.errors import UsageError
 
+_NOTHING: Mapping[str, object] = MappingProxyType({})
+
 
 class Rule(NamedTuple):
-    """When to remind of a thanks, and until when it is in time.
+    """What is fitting for one kind of meeting, in one language, towards a peer or somebody above.
 
-    Both are words, read by `timing.schedule`: a span after the meeting ("3h"), or "next day 09:00" on its local clock.
+    `earliest` and `belated` are spans after the meeting, `nudge` and `best_by` words that `timing.schedule` reads.
+    `offers` are some of OFFERS. A greeting has {first}, {last}, {full} and {title} in it; `greeting_he` and
+    `greeting_she` are for a name that says which ("" where that makes no difference). `shortest` and `longest` are in
+    words, or in characters where the language has none between spaces.
     """
 
+    earliest: str
     nudge: str
     best_by: str
+    belated: str
+    template: str
+    offers: tuple[str, ...]
+    greeting: str
+    greeting_he: str
+    greeting_she: str
+    closing: str
+    shortest: int
+    longest: int
 
 
-KINDS: dict[str, Rule] = {
-    # One hour to one day after (postdocs.yale.edu on informational talks).
-    "coffee": Rule("3h", "24h"),
-    # "Not the minute you leave" (tudelft.nl); one to two hours after, at most a day (smithhanley.com, roberthalf.com).
-    "interview": Rule("2h", "24h"),
-    # One to three days after, while both recall it (theladders.com on conference contacts).
-    "event": Rule("next day 09:00", "72h"),
-    # At once, and again with the outcome (fourathens.com, career-horizons.com).
-    "introduction": Rule("15min", "24h"),
-    "referral": Rule("15min", "24h"),
-    # Within a day; what became of the advice is reported later (HKU's tips for mentees: prompt replies).
-    "mentoring": Rule("3h", "24h"),
-    # From the next morning; 48 h, a few days at most (custom of hosts and guests).
-    "meal": Rule("next day 09:00", "48h"),
-    # Within a week (experto.de; livingcrunch.com allows two in the US).
-    "gift": Rule("next day 09:00", "7d"),
-    # Within 48 h (custom).
-    "speaker": Rule("3h", "48h"),
-    # Anything else goes as a meal does.
-    "general": Rule("next day 09:00", "48h"),
-}
+OFFERS = ("coffee", "meal", "meeting", "connection", "help")
 
 # What people call some of them.
 SYNONYMS = {
-    **dict.fromkeys(("tea", "chat", "coffee chat", "informational interview"), "coffee"),
+    **dict.fromkeys(("tea", "chat", "coffee chat", "walk"), "coffee"),
+    **dict.fromkeys(("informational interview", "informational chat"), "informational"),
     **dict.fromkeys(("job interview", "phone screen", "onsite"), "interview"),
+    **dict.fromkeys(("panel interview", "interview panel", "committee"), "panel"),
     **dict.fromkeys(("conference", "meetup", "party", "fair", "workshop", "networking"), "event"),
-    **dict.fromkeys(("recommendation", "reference"), "referral"),
+    **dict.fromkeys(("recommendation", "letter of recommendation"), "reference"),
     **dict.fromkeys(("advice", "coaching", "office hours"), "mentoring"),
     **dict.fromkeys(("lunch", "dinner", "breakfast", "brunch"), "meal"),
     "present": "gift",
+    **dict.fromkeys(("donor", "contribution", "sponsorship"), "donation"),
     **dict.fromkeys(("talk", "lecture", "keynote"), "speaker"),
     **dict.fromkeys(("other", "meeting", "call"), "general"),
 }
@@ -67,13 +69,57 @@ _NO_PLACE = ("localtime", "posixrules", "Factory", "posix/", "right/")
 _SHOWN = 40
 
 
-def rule(kind: str, nudge: str = "", best_by: str = "") -> Rule:
-    """Give the table's row for `kind`, with the user's own words where they are not empty.
+@cache
+def _table() -> dict[str, Any]:
+    """Read the table as it stands in its file."""
+    import tomllib  # noqa: PLC0415  what asks for no rule needs no parser
 
-    The user's words are checked where they are read, by `timing.schedule`. Raises UsageError for an unknown kind.
+    return tomllib.loads(Path(__file__).with_name("policy.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def kinds() -> tuple[str, ...]:
+    """Give the kinds of meetings, in the table's order."""
+    return tuple(_table()["kind"])
+
+
+def rule(kind: str, lang: str = "en", seniority: str = "peer", own: Mapping[str, object] = _NOTHING) -> Rule:
+    """Give the table's row for a kind, a language tag and a seniority, with the user's `own` fields over it.
+
+    An own field that is empty (or 0) is none. The user's words for times are checked where they are read, by
+    `timing.schedule`. A language without rows of its own has those of any. Raises UsageError for an unknown kind.
     """
-    row = KINDS[known_kind(kind)]
-    return Rule(nudge or row.nudge, best_by or row.best_by)
+    row = _rule(known_kind(kind), culture(lang), seniority)
+    given: dict[str, Any] = {name: value for name, value in own.items() if value}
+    row = row._replace(**given)
+    if "greeting" in given:
+        row = row._replace(greeting_he="", greeting_she="")
+    return row._replace(offers=tuple(one for one in row.offers if one in OFFERS))
+
+
+@cache
+def _rule(kind: str, language: str, seniority: str) -> Rule:
+    table = _table()
+    own = table["language"].get(language, {})
+    parts = (table["any"], table["kind"][kind], own, own.get("kind", {}).get(kind, {}))
+    if seniority == "above":
+        parts += tuple(part.get("above", {}) for part in parts)
+    fields = {name: value for part in parts for name, value in part.items() if name in Rule._fields}
+    return Rule(**fields | {"offers": tuple(fields["offers"])})
+
+
+# Chinese is written in two scripts, and a region says which (CLDR's likely subtags).
+_SCRIPTS = {
+    **dict.fromkeys(("zh", "zh-cn", "zh-sg", "zh-hans"), "zh-hans"),
+    **dict.fromkeys(("zh-hk", "zh-tw", "zh-mo", "zh-hant"), "zh-hant"),
+}
+
+
+def culture(lang: str) -> str:
+    """Give the key of a language tag's rows in the table, "en" (those of any) where it has none of its own."""
+    tag = lang.lower()
+    known = _SCRIPTS.get(tag) or _SCRIPTS.get("-".join(tag.split("-")[:2]), tag.partition("-")[0])
+    return known if known in _table()["language"] else "en"
 
 
 def known_kind(word: str) -> str:
@@ -82,14 +128,14 @@ def known_kind(word: str) -> str:
     Case is ignored. Raises UsageError with the nearest right one, or with the kinds that begin alike.
     """
     said = " ".join(word.lower().split())
-    if said in KINDS:
+    if said in kinds():
         return said
     if said in SYNONYMS:
         return SYNONYMS[said]
-    begun = [kind for kind in KINDS if said and kind.startswith(said)]
+    begun = [kind for kind in kinds() if said and kind.startswith(said)]
     if len(begun) > 1:
         raise UsageError(f"{said!r} may be {' or '.join(begun)}.", "Say a letter more.")
-    return begun[0] if begun else _known(word, "kind of meeting", KINDS)
+    return begun[0] if begun else _known(word, "kind of meeting", kinds())
 
 
 def known_seniority(word: str) -> str:
@@ -119,6 +165,19 @@ def _is_region(text: str) -> bool:
     """Tell whether it has a region's form: two letters (ISO 3166) or three digits (UN M.49)."""
     letters, digits = 2, 3
     return text.isascii() and ((len(text) == letters and text.isalpha()) or (len(text) == digits and text.isdigit()))
+
+
+def cultures() -> tuple[str, ...]:
+    """Give the languages that have rows of their own, and English, whose rows are those of any."""
+    return ("en", *_table()["language"])
+
+
+def known_culture(word: str) -> str:
+    """Give the language whose rows hold for a tag: "zh-hant" of "zh-HK". Raises UsageError for one without rows."""
+    found = culture(word.strip().replace("_", "-"))
+    if found == "en" and word.strip().lower()[:2] != "en":
+        raise _unknown(word, "language", cultures())
+    return found
 
 
 def known_zone(name: str) -> str:

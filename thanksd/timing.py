@@ -104,24 +104,58 @@ def schedule(rule: policy.Rule, meeting_at: datetime, zone: str) -> tuple[dateti
     return nudge_at, _after_meeting(rule.best_by, "best_by", meeting_at, zone)
 
 
+def earliest(rule: policy.Rule, meeting_at: datetime) -> datetime:
+    """Give the moment (UTC) before which a note looks like a duty done. Raises ConfigError."""
+    return meeting_at + _span(rule.earliest, "earliest")
+
+
+def late_from(rule: policy.Rule, meeting_at: datetime, due_by: datetime) -> datetime:
+    """Give the moment (UTC) from which a note says that it is late: never in time (`due_by`). Raises ConfigError."""
+    return max(meeting_at + _span(rule.belated, "belated"), due_by)
+
+
+def _span(words: str, setting: str) -> timedelta:
+    try:
+        return when.parse_duration(words)
+    except UsageError as error:
+        raise _bad_rule(words, setting, f'{setting} = "3h" or {setting} = "2d"') from error
+
+
 def _after_meeting(words: str, setting: str, meeting_at: datetime, zone: str) -> datetime:
-    said = " ".join(words.lower().split())
-    if said.startswith(_NEXT_DAY):
-        clock = _clock(said.removeprefix(_NEXT_DAY))
-        if clock is not None:
-            return moments.wall(moments.local(meeting_at, zone).date() + _DAY, clock, zone)
-    else:
+    said, within, hours = " ".join(words.lower().split()).partition(" in ")
+    moment = _on_next_day(said, meeting_at, zone)
+    if moment is None:
         try:
-            return meeting_at + when.parse_duration(said)
+            moment = meeting_at + when.parse_duration(said)
         except UsageError as error:
-            raise _bad_rule(words, setting) from error
-    raise _bad_rule(words, setting)
+            raise _bad_rule(words, setting, _MOMENTS.format(setting)) from error
+    if not within:
+        return moment
+    start, end = _clock(hours.partition("-")[0]), _clock(hours.partition("-")[2])
+    if start is None or end is None or start >= end:
+        raise _bad_rule(words, setting, _MOMENTS.format(setting))
+    return _in_hours(moment, zone, start, end)
 
 
-def _bad_rule(words: str, setting: str) -> ConfigError:
+def _on_next_day(said: str, meeting_at: datetime, zone: str) -> datetime | None:
+    clock = _clock(said.removeprefix(_NEXT_DAY)) if said.startswith(_NEXT_DAY) else None
+    return moments.wall(moments.local(meeting_at, zone).date() + _DAY, clock, zone) if clock is not None else None
+
+
+def _in_hours(moment: datetime, zone: str, start: time, end: time) -> datetime:
+    """Give the moment itself, or where it is out of these hours of a day, their next start."""
+    here = moments.local(moment, zone)
+    if start <= here.time() < end:
+        return moment
+    return moments.wall(here.date() if here.time() < start else here.date() + _DAY, start, zone)
+
+
+_MOMENTS = '{0} = "3h", {0} = "next day 09:00" or {0} = "3h in 09:00-18:00"'
+
+
+def _bad_rule(words: str, setting: str, examples: str) -> ConfigError:
     return ConfigError(
-        f"The setting kind.NAME.{setting} can't be {words[:40]!r}.",
-        f'Write it like {setting} = "3h" or {setting} = "next day 09:00" under [kind.NAME].',
+        f"The setting kind.NAME.{setting} can't be {words[:40]!r}.", f"Write it like {examples} under [kind.NAME]."
     )
 
 

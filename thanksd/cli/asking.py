@@ -14,7 +14,7 @@ from thanksd.cli.completing import at_prompt
 from thanksd.cli.output import note, say, state_of
 from thanksd.client import Client
 from thanksd.errors import NotFoundError, ThanksdError, UsageError
-from thanksd.policy import KINDS, known_kind
+from thanksd.policy import kinds, known_kind
 from thanksd.when import parse_when
 
 # The kinds in the order of their digits, 1 to 9 and 0: the usual ones under the left hand.
@@ -163,7 +163,7 @@ def _last_kind(client: Client, events: list[dict[str, Any]]) -> str:
     if number is None:
         return "general"
     kind = str(client.call("show", ref=str(number))["thanks"][0]["meeting"]["kind"])
-    return kind if kind in KINDS else "general"
+    return kind if kind in kinds() else "general"
 
 
 def _until(prompt: str, old: str, check: Callable[[str], object]) -> str:

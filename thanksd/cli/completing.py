@@ -53,9 +53,9 @@ def ref(context: click.Context, _parameter: click.Parameter, start: str) -> list
 
 def kind(_context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Complete a kind of meeting."""
-    from thanksd.policy import KINDS  # noqa: PLC0415  only for completion
+    from thanksd.policy import kinds  # noqa: PLC0415  only for completion
 
-    return _items(dict.fromkeys((one for one in KINDS if one.startswith(start.lower())), ""))
+    return _items(dict.fromkeys((one for one in kinds() if one.startswith(start.lower())), ""))
 
 
 def _items(found: dict[str, str]) -> list[CompletionItem]:

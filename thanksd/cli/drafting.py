@@ -17,6 +17,7 @@ _LONGEST_BODY = 1 << 20
 @click.command(cls=Command)
 @click.argument("ref", nargs=-1, required=True)
 @click.option("--edit", "in_editor", is_flag=True, help="Change it in your editor.")
+@click.option("--another", is_flag=True, help="Start anew in another wording.")
 @click.option("--template", default="", metavar="NAME", help="Start anew from this template.")
 @click.option("--subject", default=None, help="Another subject; it is kept.")
 @click.option("--body-file", default=None, metavar="FILE", help="The body from a file, or - for stdin; it is kept.")
@@ -25,6 +26,7 @@ def draft(
     context: click.Context,
     ref: tuple[str, ...],
     in_editor: bool,
+    another: bool,
     template: str,
     subject: str | None,
     body_file: str | None,
@@ -32,7 +34,9 @@ def draft(
     """Show the draft of a thanks, or change it."""
     client, name = state_of(context).client, " ".join(ref)
     body = None if body_file is None else _read_body(body_file)
-    result = client.call("draft", ref=name, template=template, subject=subject, body=body)
+    if another and template:
+        raise UsageError("--another and --template say two things. Nothing was changed.", "Give one of them.")
+    result = client.call("draft", ref=name, template=template, subject=subject, body=body, another=another)
     if in_editor:
         from thanksd.cli import editor  # noqa: PLC0415  only where it is asked for
 

@@ -96,13 +96,12 @@ class Wordings:
         self._first: dict[str, dict[str, Any]] = {}
 
     def next(self, desk: Desk, client: Client) -> str:
-        """Go to the next template that fits; back at the first, the text that stood there is there again."""
-        name, fitting = desk.draft["template"], list(dict.fromkeys((desk.one["meeting"]["kind"], "general")))
-        following = fitting[(fitting.index(name) + 1) % len(fitting)] if name in fitting else fitting[0]
-        if following == name:
-            return "There is no other wording for this. e edits it."
+        """Go to the next wording; back at the first, the text that stood there is there again."""
         first = self._first.setdefault(desk.ref, desk.draft)
-        desk.prepare(template=following)
+        client.call("draft", ref=desk.ref, another=True)
+        desk.forget()
+        desk.prepare()
+        following = desk.draft["template"]
         is_own = (desk.draft["subject"], desk.draft["body"]) != (first["subject"], first["body"])
         if following == first["template"] and is_own:
             client.call("draft", ref=desk.ref, subject=first["subject"], body=first["body"])

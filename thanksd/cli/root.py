@@ -31,6 +31,7 @@ COMMANDS = {
     "outbox": ("listing", "Letters that are on their way."),
     "resolve": ("answering", "Say what became of a held letter."),
     "people": ("people", "Whom you know here."),
+    "policy": ("policy", "When a thank-you is fitting, and what it may offer."),
     "templates": ("templates", "The notes' templates, and your own."),
     "log": ("listing", "What happened, with times."),
     "pause": ("pausing", "No popups until a day: a holiday, a busy week."),

@@ -9,6 +9,7 @@ from thanksd.moments import from_iso, say_full
 _WORDS = {
     "added": "added; nudge {nudge_at}",
     "edited": "changed",
+    "rescheduled": "moved, by what is fitting for them; nudge {nudge_at}",
     "draft edited": "draft changed by hand",
     "nudged": "nudged, by {channel}",
     "opened": "opened from the popup ({button})",

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from thanksd import ledger, policy, queries, timing, when
 from thanksd.addresses import clean_text
-from thanksd.config import KindTimes
 from thanksd.errors import NotFoundError, UsageError
 from thanksd.ledger import Encounter, Owing
 from thanksd.verbs.context import Context
+from thanksd.verbs.fitting import first_moments, known
 from thanksd.verbs.who import Who, meet, parse_who
 
 TEXT_LIMIT = 2000
@@ -139,33 +139,6 @@ def read_when(context: Context, now: datetime, words: str, tz: str) -> datetime:
     return when.parse_when(words, now, tz or context.zone) if words.strip() else now
 
 
-def times_of(context: Context, kind: str) -> policy.Rule:
-    """Give the nudge and best-by of a kind, with the user's own times over the table's."""
-    own = context.config.kind.get(kind, KindTimes())
-    return policy.rule(kind, own.nudge, own.best_by)
-
-
-def first_moments(
-    context: Context, now: datetime, kind: str, at: datetime, after: str
-) -> tuple[datetime, datetime, datetime, bool]:
-    """Give nudge_at, due_by, popup_at (UTC), and whether the user named the moment outright.
-
-    A pause that runs moves best-by along, as who stores it must see to: `timing.due_in_pause`.
-    """
-    nudge_at, due_by = timing.schedule(times_of(context, kind), at, context.zone)
-    if after:
-        nudge_at = when.parse_delay(after, now, context.zone, base=max(at, now))
-    popup_at = timing.first_popup(
-        nudge_at,
-        now,
-        context.zone,
-        timing.parse_quiet(context.config.nudge.quiet_hours),
-        weekdays_only=context.config.nudge.weekdays_only,
-        outright=bool(after),
-    )
-    return nudge_at, due_by, popup_at, bool(after)
-
-
 def _store(
     connection: Connection,
     context: Context,
@@ -196,17 +169,18 @@ def _store(
                 day,
                 "today" if day == today else f"on {day}",
             )
-    nudge_at, due_by, popup_at, outright = first_moments(context, now, given.kind, at, after)
-    due_by = timing.due_in_pause(due_by, at, now, queries.paused_until(connection, context.owner, now))
     meeting = ledger.add_meeting(connection, Encounter(given.kind, at, tz, day, given.place, given.about))
-    owing = Owing(nudge_at, due_by, popup_at, outright, [], given.promises, given.template or None,
-                  via.id if via else None, owner=context.owner)  # fmt: skip
+    paused_until = queries.paused_until(connection, context.owner, now)
     # Somebody named twice was met once; what was said first of them counts.
     own = {person.id: texts for person, texts in reversed(list(zip(met, details, strict=True)))}
-    numbers = [
-        ledger.owe(connection, now, number, meeting, owing._replace(details=own[number]))
-        for number in dict.fromkeys(person.id for person in met)
-    ]
+    numbers = []
+    for number in dict.fromkeys(person.id for person in met):
+        who = known(connection, number)
+        nudge_at, due_by, popup_at, outright = first_moments(context, now, given.kind, at, after, who)
+        due_by = timing.due_in_pause(due_by, at, now, paused_until)
+        owing = Owing(nudge_at, due_by, popup_at, outright, own[number], given.promises, given.template or None,
+                      via.id if via else None, owner=context.owner)  # fmt: skip
+        numbers.append(ledger.owe(connection, now, number, meeting, owing))
     notes = [person.note for person in met if person.note]
     if via:
         notes.append(f"{via.name} brought you together: thank them too? thanksd add {via.name} -k introduction")

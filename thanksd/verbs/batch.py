@@ -20,20 +20,22 @@ from thanksd.errors import UsageError
 from thanksd.models import Base, Event, Meeting, Person, Thanks
 from thanksd.moments import local, to_iso
 from thanksd.rows import AnyRow
-from thanksd.verbs.adding import Given, first_moments, read_facts, read_when
+from thanksd.verbs.adding import Given, read_facts, read_when
 from thanksd.verbs.context import Context
+from thanksd.verbs.fitting import Towards, first_moments
 from thanksd.verbs.who import Who, choose, left_alone_words, parse_who
 
 # Values in one query: SQLite takes 999 before 3.32 (sqlite.org/limits.html).
 _CHUNK = 900
 _NOTHING = " Nothing was stored."
+_NOBODY, _PEER = Towards(), Towards(seniority="peer")
 
 
 class _Line(NamedTuple):
     """One line, read: its number in the table, and what it says. `at` is in UTC, `day` its local date.
 
-    `moments` are the columns of a thanks that `first_moments` gives. They are here, as all that takes time, so that it
-    is done before the ledger is closed to others.
+    `moments` are the columns of a thanks that `first_moments` gives for somebody of whom nothing is known. They are
+    here, as all that takes time, so that it is done before the ledger is closed to others.
     """
 
     number: int
@@ -41,6 +43,7 @@ class _Line(NamedTuple):
     given: Given
     at: datetime
     day: str
+    after: str
     moments: dict[str, Any]
 
 
@@ -51,6 +54,7 @@ class _Person:
     name: str
     email: str | None
     id: int | None = None
+    towards: Towards = _NOBODY
     has_new_email: bool = False
     # What was met already, as (kind, day), and where it stands: "as 7", "on line 3".
     meetings: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -108,12 +112,12 @@ def _read(context: Context, now: datetime, common: Mapping[str, str], line: Mapp
     who = parse_who(str(line.get("name", "")), str(line.get("email", "")))
     given = read_facts(context, now, kind=said["kind"], place=said["place"], about=said["about"], details=[detail])
     at = read_when(context, now, said["when"], "")
-    moments = _moments(context, now, given.kind, at, said["after"])
-    return _Line(int(line["line"]), who, given, at, local(at, context.zone).date().isoformat(), moments)
+    moments = _moments(context, now, given.kind, at, said["after"], _NOBODY)
+    return _Line(int(line["line"]), who, given, at, local(at, context.zone).date().isoformat(), said["after"], moments)
 
 
-def _moments(context: Context, now: datetime, kind: str, at: datetime, after: str) -> dict[str, Any]:
-    nudge_at, due_by, popup_at, outright = first_moments(context, now, kind, at, after)
+def _moments(context: Context, now: datetime, kind: str, at: datetime, after: str, towards: Towards) -> dict[str, Any]:
+    nudge_at, due_by, popup_at, outright = first_moments(context, now, kind, at, after, towards)
     return {"nudge_at": nudge_at, "due_by": due_by, "popup_at": popup_at, "outright": outright}
 
 
@@ -152,13 +156,16 @@ def _meet_all(
     return met, bad, notes
 
 
+_KNOWN = (Person.id, Person.name, Person.email, Person.name_key, Person.lang, Person.tz, Person.seniority)
+
+
 class _Register:
     """Everybody whom the lines may mean, and those they bring: found by address and by name, as by `who.meet`."""
 
     def __init__(self, connection: Connection, lines: Sequence[_Line]) -> None:
         self._by_email: dict[str, _Person] = {}
         self._by_name: dict[str, list[_Person]] = {}
-        query = select(Person.id, Person.name, Person.email, Person.name_key)
+        query = select(*_KNOWN)
         names = {fold(line.who.name) for line in lines}
         emails = {fold(line.who.email) for line in lines if line.who.email}
         rows = [
@@ -166,7 +173,8 @@ class _Register:
             *_rows_in(connection, query, Person.email_key, emails),
         ]
         for row in {row.id: row for row in rows}.values():
-            self._take(_Person(row.name, row.email, row.id))
+            known = Towards(*(value or "" for value in (row.lang, row.tz, row.seniority)))
+            self._take(_Person(row.name, row.email, row.id, known))
 
     def _take(self, person: _Person) -> None:
         self._by_name.setdefault(fold(person.name), []).append(person)
@@ -222,7 +230,9 @@ def _rows_in(connection: Connection, query: Any, column: Any, values: Iterable[A
 def _store(connection: Connection, context: Context, now: datetime, met: Sequence[tuple[_Line, _Person]]) -> list[int]:
     """Write everything; give the numbers of the thanks, in the order of the lines."""
     paused_until = queries.paused_until(connection, context.owner, now)
-    for line, _ in met:
+    for line, person in met:
+        if person.towards not in (_NOBODY, _PEER):
+            line.moments.update(_moments(context, now, line.given.kind, line.at, line.after, person.towards))
         line.moments["due_by"] = timing.due_in_pause(line.moments["due_by"], line.at, now, paused_until)
     _store_people(connection, now, met)
     meetings = _insert(connection, Meeting, [_meeting(context, line) for line, _ in met])

@@ -14,9 +14,10 @@ from thanksd.addresses import check_address, fold
 from thanksd.errors import UsageError
 from thanksd.models import Letter, Meeting, Person, Thanks
 from thanksd.rows import AnyRow
-from thanksd.verbs.adding import Given, first_moments, read_facts, read_when
+from thanksd.verbs.adding import Given, read_facts, read_when
 from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
+from thanksd.verbs.fitting import first_moments, follow, known
 from thanksd.verbs.who import and_beware, meet, parse_who
 
 
@@ -59,7 +60,9 @@ def edit(
         _refuse_confirmed(connection, row)
         person = {"name": parse_who(name).name if name else "",
                   "lang": given.lang, "tz": given.tz, "seniority": given.seniority}  # fmt: skip
+        before = known(connection, row.person_id)
         ledger.change_person(connection, row.person_id, **{key: value for key, value in person.items() if value})
+        follow(connection, context, now, row.person_id, before)
         _change_meeting(connection, context, now, row, given, when, after)
         _change_thanks(connection, now, row, given, via)
         added = [one for other in others if (one := _join(connection, now, row, other)) is not None]
@@ -131,7 +134,9 @@ def _change_meeting(
     values |= {key: value for key, value in (("place", given.place), ("about", given.about)) if value}
     connection.execute(update(Meeting).where(Meeting.id == row.meeting_id).values(**values))
     if words or given.kind or after:
-        nudge_at, due_by, popup_at, outright = first_moments(context, now, kind, at, after)
+        nudge_at, due_by, popup_at, outright = first_moments(
+            context, now, kind, at, after, known(connection, row.person_id)
+        )
         due_by = timing.due_in_pause(due_by, at, now, queries.paused_until(connection, context.owner, now))
         ledger.change_thanks(
             connection,

@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
+from thanksd import names, policy, timing
+from thanksd.etiquette import GAP
 from thanksd.models import Person, Thanks
 from thanksd.moments import MONTHS, WEEKDAYS, from_iso, local
 from thanksd.verbs.context import Context
+from thanksd.verbs.fitting import Towards, rule_for
 
 if TYPE_CHECKING:
-    from thanksd.etiquette import Facts
+    from thanksd.etiquette import Facts, Fitting
 
 
 def facts_of(connection: Connection, context: Context, item: dict[str, Any], leaves: datetime) -> Facts:
     """Give the facts of one thanks as its note would state them when it leaves at `leaves` (UTC)."""
     person, meeting, me = item["person"], item["meeting"], context.config.me
     at = local(from_iso(meeting["at"]), meeting["tz"])
+    rule = _rule_of(context, item)
     return {
         "me": {"name": me.name, "email": me.email, "signature": me.signature or me.name},
         "person": {
@@ -39,7 +43,33 @@ def facts_of(connection: Connection, context: Context, item: dict[str, Any], lea
         "others": _others(connection, item),
         "via": _via(connection, item["id"]),
         "days_since": max((local(leaves, meeting["tz"]).date() - at.date()).days, 0),
-        "belated": leaves > from_iso(item["due_by"]),
+        "belated": leaves > timing.late_from(rule, from_iso(meeting["at"]), from_iso(item["due_by"])),
+        "variant": 1,
+        "fitting": fitting(rule, person["name"]),
+    }
+
+
+def template_for(context: Context, item: dict[str, Any]) -> str:
+    """Give the name of the template that is fitting for a thanks."""
+    return _rule_of(context, item).template
+
+
+def _rule_of(context: Context, item: dict[str, Any]) -> policy.Rule:
+    person = item["person"]
+    who = Towards(person["lang"] or "", person["tz"] or "", person["seniority"])
+    return rule_for(context, item["meeting"]["kind"], who)
+
+
+def fitting(rule: policy.Rule, name: str) -> Fitting:
+    """Give what of the policy's row a note of somebody of this name needs."""
+    forms = {"he": rule.greeting_he, "she": rule.greeting_she}
+    greeting = forms.get(names.pronoun(name), "") or rule.greeting
+    return {
+        "offers": list(rule.offers),
+        "greeting": names.filled(greeting, name, GAP),
+        "closing": rule.closing,
+        "shortest": rule.shortest,
+        "longest": rule.longest,
     }
 
 

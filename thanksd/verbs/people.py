@@ -13,6 +13,7 @@ from thanksd.models import Person, Thanks
 from thanksd.rows import AnyRow
 from thanksd.verbs.context import Context
 from thanksd.verbs.editing import change_address
+from thanksd.verbs.fitting import follow, known
 from thanksd.verbs.who import and_beware, parse_who
 
 
@@ -60,12 +61,15 @@ def edit_person(
         "tz": policy.known_zone(tz) if tz else "",
         "seniority": policy.known_seniority(seniority) if seniority else "",
     }
+    now = context.now
     with context.store.write() as connection:
         row = find(connection, who)
         if values["email"]:
             change_address(connection, row.id, values["email"])
         _refuse_letters_under_way(connection, row)
+        before = known(connection, row.id)
         ledger.change_person(connection, row.id, **{key: value for key, value in values.items() if value})
+        follow(connection, context, now, row.id, before)
         changed = find(connection, str(row.id))
         if allow and changed.email:
             forgotten.allow(connection, changed.email)

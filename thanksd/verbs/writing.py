@@ -20,7 +20,7 @@ from thanksd.rows import AnyRow
 from thanksd.transports import handoff
 from thanksd.verbs import occasions
 from thanksd.verbs.context import Context
-from thanksd.verbs.facts import facts_of
+from thanksd.verbs.facts import facts_of, template_for
 from thanksd.when import is_duration, parse_delay
 
 BODY_LIMIT = 20_000
@@ -56,16 +56,23 @@ class Note(NamedTuple):
 
 
 def draft(
-    context: Context, ref: str, *, template: str = "", subject: str | None = None, body: str | None = None
+    context: Context,
+    ref: str,
+    *,
+    template: str = "",
+    subject: str | None = None,
+    body: str | None = None,
+    another: bool = False,
 ) -> dict[str, Any]:
     """Give the draft of a thanks; `subject` and `body` replace its text and are kept, `template` starts it anew.
 
-    Gives {"draft": {...}}. Raises UsageError for a thanks that is closed or whose letter is confirmed.
+    So does `another`, in the next wording. Gives {"draft": {...}}. Raises UsageError for a thanks that is closed or
+    whose letter is confirmed.
     """
     now = context.now
     number = _writable(context, ref)
-    if template:
-        _start_anew(context, now, number, template)
+    if template or another:
+        _start_anew(context, now, number, template or _next_wording(context, number, now))
     note = read_note(context, number, now)
     if subject is not None or body is not None:
         note = note._replace(
@@ -108,6 +115,26 @@ def _start_anew(context: Context, now: datetime, number: int, template: str) -> 
         connection.execute(update(Thanks).where(Thanks.id == number).values(template=template, changed_at=now))
 
 
+def _next_wording(context: Context, number: int, now: datetime) -> str:
+    """Give the wording after the one that a draft is in, the first of its kind's where it is in none."""
+    note = read_note(context, number, now)
+    names, language = _wordings(context, note.item, note.facts), note.facts["person"]["lang"]
+    if note.template not in names and drafts.exists(note.template, language, context.templates):
+        names = drafts.wordings(note.template, language, context.templates)
+    return names[(names.index(note.template) + 1) % len(names)] if note.template in names else names[0]
+
+
+def _wordings(context: Context, item: dict[str, Any], facts: etiquette.Facts) -> list[str]:
+    """Give the wordings that fit a thanks; where its template has one only, those of the general one too."""
+    language = facts["person"]["lang"]
+    names = drafts.wordings(template_for(context, item), language, context.templates)
+    return (
+        names
+        if len(names) > 1
+        else list(dict.fromkeys(names + drafts.wordings("general", language, context.templates)))
+    )
+
+
 def _one_line(text: str) -> str:
     return letters.clean_line(text, SUBJECT_LIMIT)
 
@@ -123,6 +150,7 @@ def read_note(context: Context, number: int, leaves: datetime) -> Note:
         facts = facts_of(connection, context, item, leaves)
         own = connection.execute(select(Thanks.uid, Thanks.template).where(Thanks.id == number)).one()
         stored = stored_draft(connection, number)
+        met_before = queries.thanks_before(connection, number)
         email = item["person"]["email"]
         left_alone = forgotten.has(connection, email)
         known = {"came_back": queries.is_bad_address(connection, email), "left_alone": left_alone}
@@ -131,9 +159,15 @@ def read_note(context: Context, number: int, leaves: datetime) -> Note:
     more |= {"written": written, "leaves": leaving}
     if stored is not None and stored.edited:
         return Note(item, facts, stored.subject, stored.body, stored.template, edited=True, **more)
-    name = own.template or item["meeting"]["kind"]
+    name = own.template or _own_wording(context, item, facts, met_before)
     made = drafts.render(name, facts, facts["person"]["lang"], context.templates)
     return Note(item, facts, made.subject, made.body, made.template, edited=False, **more)
+
+
+def _own_wording(context: Context, item: dict[str, Any], facts: etiquette.Facts, met_before: int) -> str:
+    """Give the template's name in a wording of which the person had no note yet, while there is one."""
+    names = drafts.wordings(template_for(context, item), facts["person"]["lang"], context.templates)
+    return names[met_before % len(names)]
 
 
 def stored_draft(connection: Connection, number: int) -> AnyRow | None:
