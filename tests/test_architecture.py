@@ -24,6 +24,7 @@ PURE = frozenset(
         "policy",
         "states",
         "timing",
+        "tone",
         "when",
     }
 )

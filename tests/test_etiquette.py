@@ -46,11 +46,15 @@ def named(name: str) -> Facts:
     return facts(person={"name": name, "email": "ada@example.com", "lang": "en", "seniority": "peer"})
 
 
-def check(body: str, known: Facts | None = None, subject: str = "Thank you", to: str = "ada@example.com") -> list[Any]:
+def check(
+    body: str, known: Facts | None = None, subject: str = "Thank you for the coffee", to: str = "ada@example.com"
+) -> list[Any]:
     return list(etiquette.check(subject, body, known or facts(), to))
 
 
-def codes(body: str, known: Facts | None = None, subject: str = "Thank you", to: str = "ada@example.com") -> list[str]:
+def codes(
+    body: str, known: Facts | None = None, subject: str = "Thank you for the coffee", to: str = "ada@example.com"
+) -> list[str]:
     return [finding["code"] for finding in check(body, known, subject, to)]
 
 
@@ -306,13 +310,13 @@ def test_people_are_greeted_by_first_name_and_those_above_by_their_full_one(
 @pytest.mark.parametrize(
     ("subject", "to"),
     [
-        ("Thank you\nBcc: eve@example.com", "ada@example.com"),
-        ("Thank you\r", "ada@example.com"),
-        ("Thank\x00you", "ada@example.com"),
-        ("Thank \u202eyou", "ada@example.com"),
-        ("Thank you", "ada@example.com, eve@example.com"),
-        ("Thank you", "ada@example.com\nBcc: eve@example.com"),
-        ("Thank you", "nobody"),
+        ("Thank you for the tea\nBcc: eve@example.com", "ada@example.com"),
+        ("Thank you for the tea\r", "ada@example.com"),
+        ("Thank\x00you for it", "ada@example.com"),
+        ("Thank \u202eyou for it", "ada@example.com"),
+        ("Thank you for the tea", "ada@example.com, eve@example.com"),
+        ("Thank you for the tea", "ada@example.com\nBcc: eve@example.com"),
+        ("Thank you for the tea", "nobody"),
     ],
 )
 def test_a_subject_or_recipient_that_could_add_headers_or_people_blocks(subject: str, to: str) -> None:
@@ -474,9 +478,9 @@ def test_a_dated_word_blocks_only_where_it_is_wrong_on_the_day_the_letter_leaves
     words: str, leaves: date, severity: str
 ) -> None:
     body = GOOD.replace("on Tuesday", words)
-    (found,) = etiquette.check("Thank you", body, facts(), "ada@example.com", (TUESDAY, leaves))
+    (found,) = etiquette.check("Thank you for the coffee", body, facts(), "ada@example.com", (TUESDAY, leaves))
     assert (found["code"], found["severity"], found["where"]) == ("relative-date", severity, words)
-    assert etiquette.check("Thank you", GOOD, facts(), "ada@example.com", (TUESDAY, leaves)) == []
+    assert etiquette.check("Thank you for the coffee", GOOD, facts(), "ada@example.com", (TUESDAY, leaves)) == []
 
 
 def test_a_dated_word_in_the_subject_is_found_and_one_that_is_wrong_is_named_alone() -> None:
@@ -489,9 +493,11 @@ def test_no_code_is_said_twice_and_blocks_come_first() -> None:
     body = "Dear Eve,\n\nTODO [Name]: I want a job, are you hiring? I, I, I need a referral.\n\nBest,\nSam Lee"
     found = check(body, facts(details=["why she left Rust", "her cat"]))
     assert len({one["code"] for one in found}) == len(found)
-    severities = [one["severity"] for one in found]
+    severities = [("block", "warn", "hint").index(one["severity"]) for one in found]
     assert severities == sorted(severities)
-    assert {one["code"] for one in found} == {"gap", "greeting", "detail", "ask", "length", "self-talk", "third-person"}
+    assert {one["code"] for one in found} == {
+        *("gap", "greeting", "detail", "ask", "length", "self-talk", "third-person", "praise"),
+    }
 
 
 def test_an_editors_decomposed_accents_change_nothing() -> None:

@@ -14,7 +14,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Literal, TypedDict
 
-from thanksd import addresses, asks, days, names, offers
+from thanksd import addresses, asks, days, names, offers, tone
 from thanksd.errors import UsageError
 
 # What a draft shows where only the writer can fill in what is true.
@@ -22,6 +22,8 @@ GAP = "[...]"
 
 BLOCK: Literal["block"] = "block"
 WARN: Literal["warn"] = "warn"
+HINT: Literal["hint"] = "hint"
+_SEVERITIES = (BLOCK, WARN, HINT)
 
 
 class Me(TypedDict):
@@ -107,7 +109,7 @@ def left_alone() -> Finding:
 def check(
     subject: str, body: str, facts: Facts, recipient: str, leaving: tuple[date, date] | None = None
 ) -> list[Finding]:
-    """Give what is wrong with a draft, blocks first; at most one finding a code.
+    """Give what is wrong with a draft, blocks first and hints last; at most one finding a code.
 
     `recipient` is the envelope address, "" while there is none. `leaving` are the day on which its words are read
     over, and the day it leaves; None where both are the same.
@@ -125,9 +127,12 @@ def check(
         check_offer(subject, text, facts["fitting"]),
         check_self_talk(text),
         check_third_person(details),
+        check_gush(text),
+        check_subject(subject),
+        check_praise(text),
         check_relative_date(subject, text, leaving),
     )
-    return sorted((finding for finding in findings if finding), key=lambda finding: finding["severity"] != BLOCK)
+    return sorted((one for one in findings if one), key=lambda one: _SEVERITIES.index(one["severity"]))
 
 
 def core(body: str, facts: Facts) -> str:
@@ -162,7 +167,7 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(re.sub(r"(?<=\w)['\N{RIGHT SINGLE QUOTATION MARK}]\w+", "", text))
 
 
-def _finding(code: str, severity: Literal["block", "warn"], message: str, where: str) -> Finding:
+def _finding(code: str, severity: Literal["block", "warn", "hint"], message: str, where: str) -> Finding:
     return {"code": code, "severity": severity, "message": message, "where": where}
 
 
@@ -275,6 +280,25 @@ def check_ask(subject: str, text: str) -> Finding | None:
     """Block a thank-you that asks for a job or a favour."""
     found = _unique(asks.find(f"{subject}\n{text}"))
     return _finding("ask", BLOCK, f"a thank-you asks for nothing, this one does: {found}.", found) if found else None
+
+
+def check_gush(text: str) -> Finding | None:
+    """Warn of exclamation marks, emoji, superlatives and words of thanks that are too many."""
+    found = _unique(tone.gush(text))
+    return _finding("gush", WARN, f"it is loud; say it once, plainly: {found}.", found) if found else None
+
+
+def check_subject(subject: str) -> Finding | None:
+    """Warn of a subject that is empty, says nothing, is long or shouts."""
+    fault = tone.subject_fault(subject)
+    return _finding("subject", WARN, fault, "subject") if fault else None
+
+
+def check_praise(text: str) -> Finding | None:
+    """Hint at a letter without a word of what they did, or how they are."""
+    if tone.praises(text):
+        return None
+    return _finding("praise", HINT, 'say what they did: "you took the time to ...".', "body")
 
 
 _THIRD = frozenset({"he", "she", "they", "him", "her", "his", "hers"})
