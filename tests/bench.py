@@ -206,7 +206,7 @@ def main() -> None:
             "flat": lambda: flat(Path(name), chosen.runs, chosen.large),
             "burst": lambda: bench_burst.burst(Path(name), chosen.letters),
             "due": lambda: bench_burst.due(Path(name), chosen.letters),
-            "team": lambda: bench_team.team(Path(name)),
+            "team": lambda: bench_team.team(Path(name) / "team"),
             "idle": lambda: idle(Path(name), chosen.idle),
         }
         for part in chosen.only or parts:
