@@ -58,7 +58,7 @@ def test_every_setting_of_the_contract_is_in_the_table() -> None:
         *("transport.smtp.token_command", "transport.smtp.password_command"),
         *(f"nudge.{key}" for key in ("channels", "quiet_hours", "weekdays_only", "terminal", "ask")),
         *("send.undo", "send.copy", "send.also_for"),
-        *(f"kind.NAME.{key}" for key in ("earliest", "nudge", "best_by", "belated", "template", "offers")),
+        *(f"kind.NAME.{key}" for key in ("nudge", "best_by", "belated", "template", "offers")),
         *(f"kind.NAME.{key}" for key in ("greeting", "closing", "shortest", "longest")),
     }
     assert all(row.meaning for row in config.table())

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from thanksd import drafts, etiquette, paths, phrases, policy
 from thanksd.etiquette import GAP, Facts
-from thanksd.verbs.facts import fitting
 
 NOBODY = Path("/nonexistent/templates")
 FOLDER = paths.data_folder("templates") / "en"
@@ -63,7 +62,7 @@ def facts(kind: str, **changes: Any) -> Facts:
             made["person"] = {**made["person"], key: value}
         else:
             made[key] = value
-    made["fitting"] = fitting(policy.rule(kind, "en", made["person"]["seniority"]), made["person"]["name"])
+    made["fitting"] = etiquette.fitting(policy.rule(kind, "en", made["person"]["seniority"]), made["person"]["name"])
     result: Facts = made
     return result
 

@@ -7,6 +7,7 @@ Careers offices agree that a thank-you which asks is none. The patterns look for
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 _CHOICES = {
     "WORK": "(?:jobs?|internships?|positions?|openings?|vacanc(?:y|ies)|roles?|opportunit(?:y|ies)|referrals?)",
@@ -58,17 +59,24 @@ _PATTERNS = (
 )
 
 
-def _spelled(pattern: str) -> str:
-    for name, choices in _CHOICES.items():
-        pattern = pattern.replace(f"<{name}>", choices)
-    return f"(?:{pattern})"
+def any_of(patterns: Iterable[str], choices: Mapping[str, str]) -> re.Pattern[str]:
+    """Give the pattern of any of these, which begin a word; <NAME> stands for its choices. Case is ignored."""
+    joined = "|".join(f"(?:{pattern})" for pattern in patterns)
+    for name, words in choices.items():
+        joined = joined.replace(f"<{name}>", words)
+    return re.compile(rf"\b(?:{joined})", re.IGNORECASE)
 
 
-_ASKS = re.compile(r"\b(?:" + "|".join(map(_spelled, _PATTERNS)) + ")", re.IGNORECASE)
+def plain(text: str) -> str:
+    """Give a text on one line, with the apostrophe that keyboards have."""
+    return " ".join(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+
+
+_ASKS = any_of(_PATTERNS, _CHOICES)
 
 
 def find(text: str) -> list[str]:
     """Give the words that ask, in order; two or more questions are asking too, and give "?"."""
-    plain = " ".join(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
-    found = [match.group() for match in _ASKS.finditer(plain)]
-    return [*found, "?"] if plain.count("?") > 1 else found
+    text = plain(text)
+    found = [match.group() for match in _ASKS.finditer(text)]
+    return [*found, "?"] if text.count("?") > 1 else found

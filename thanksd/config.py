@@ -113,7 +113,6 @@ class Copies:
 class KindRule:
     """What is fitting for one kind of meeting, [kind.NAME]; empty or 0 takes the table's (`thanksd policy NAME`)."""
 
-    earliest: str = _setting("", "how soon after the meeting a note may leave, such as '1h'")
     nudge: str = _setting("", "when to nudge: '3h' after the meeting, 'next day 09:00', or '3h in 09:00-18:00'")
     best_by: str = _setting("", "until when the thanks is in time: '24h', '7d' after the meeting")
     belated: str = _setting("", "how long after the meeting a note says that it comes late, such as '4d'")

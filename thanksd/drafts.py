@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import jinja2
 
-from thanksd import addresses, paths, policy, rendering
+from thanksd import addresses, etiquette, paths, policy, rendering
 from thanksd.errors import DataError, UsageError
 from thanksd.etiquette import Facts
 from thanksd.rendering import Fault, Folder, Note
@@ -75,7 +75,7 @@ class TemplateInfo(NamedTuple):
 
 
 def render(template: str, facts: Facts, language: str, user_folder: Path) -> Draft:
-    """Render a draft from the template of that name, in the wording that it or the facts name.
+    """Render a draft from the template of that name, in the wording that it names, else the first.
 
     Raises UsageError for a name that no template has, DataError with file and line for a template that can't be used.
     """
@@ -259,13 +259,7 @@ def sample_facts(kind: str) -> Facts:
         "days_since": 1,
         "belated": False,
         "variant": 1,
-        "fitting": {
-            "offers": list(policy.OFFERS),
-            "greeting": "Dear Ada,",
-            "closing": "With best wishes,",
-            "shortest": 35,
-            "longest": 150,
-        },
+        "fitting": etiquette.fitting(policy.rule(kind), "Ada Lovelace"),
     }
 
 

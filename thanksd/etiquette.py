@@ -14,7 +14,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Literal, TypedDict
 
-from thanksd import addresses, asks, days, names, offers, tone
+from thanksd import addresses, asks, days, names, offers, policy, tone
 from thanksd.errors import UsageError
 
 # What a draft shows where only the writer can fill in what is true.
@@ -84,6 +84,19 @@ class Facts(TypedDict):
     belated: bool
     variant: int
     fitting: Fitting
+
+
+def fitting(rule: policy.Rule, name: str) -> Fitting:
+    """Give what of the policy's row a note of somebody of this name needs."""
+    forms = {"he": rule.greeting_he, "she": rule.greeting_she}
+    greeting = forms.get(names.pronoun(name), "") or rule.greeting
+    return {
+        "offers": list(rule.offers),
+        "greeting": names.filled(greeting, name, GAP),
+        "closing": rule.closing,
+        "shortest": rule.shortest,
+        "longest": rule.longest,
+    }
 
 
 class Finding(TypedDict):

@@ -7,8 +7,9 @@ coffee" and "the lunch you gave" are thanks.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
+
+from thanksd.asks import any_of, plain
 
 _WORDS = {
     "COFFEE": "(?:coffees?|teas?|cuppa|drinks?|beers?|pint)",
@@ -59,21 +60,12 @@ _PATTERNS = {
 }
 
 
-def _spelled(pattern: str) -> str:
-    for name, choices in _WORDS.items():
-        pattern = pattern.replace(f"<{name}>", choices)
-    return f"(?:{pattern})"
-
-
-_OFFERS = {
-    offer: re.compile(r"\b(?:" + "|".join(map(_spelled, patterns)) + ")", re.IGNORECASE)
-    for offer, patterns in _PATTERNS.items()
-}
+_OFFERS = {offer: any_of(patterns, _WORDS) for offer, patterns in _PATTERNS.items()}
 
 
 def find(text: str) -> Iterator[tuple[str, str]]:
     """Give what is offered (one of `policy.OFFERS`) and the words that do it."""
-    plain = " ".join(text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
+    text = plain(text)
     for offer, pattern in _OFFERS.items():
-        for match in pattern.finditer(plain):
+        for match in pattern.finditer(text):
             yield offer, match.group()

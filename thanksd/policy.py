@@ -175,7 +175,7 @@ def cultures() -> tuple[str, ...]:
 def known_culture(word: str) -> str:
     """Give the language whose rows hold for a tag: "zh-hant" of "zh-HK". Raises UsageError for one without rows."""
     found = culture(word.strip().replace("_", "-"))
-    if found == "en" and word.strip().lower()[:2] != "en":
+    if found == "en" and word.strip().lower().replace("_", "-").partition("-")[0] != "en":
         raise _unknown(word, "language", cultures())
     return found
 

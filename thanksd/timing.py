@@ -104,21 +104,12 @@ def schedule(rule: policy.Rule, meeting_at: datetime, zone: str) -> tuple[dateti
     return nudge_at, _after_meeting(rule.best_by, "best_by", meeting_at, zone)
 
 
-def earliest(rule: policy.Rule, meeting_at: datetime) -> datetime:
-    """Give the moment (UTC) before which a note looks like a duty done. Raises ConfigError."""
-    return meeting_at + _span(rule.earliest, "earliest")
-
-
 def late_from(rule: policy.Rule, meeting_at: datetime, due_by: datetime) -> datetime:
     """Give the moment (UTC) from which a note says that it is late: never in time (`due_by`). Raises ConfigError."""
-    return max(meeting_at + _span(rule.belated, "belated"), due_by)
-
-
-def _span(words: str, setting: str) -> timedelta:
     try:
-        return when.parse_duration(words)
+        return max(meeting_at + when.parse_duration(rule.belated), due_by)
     except UsageError as error:
-        raise _bad_rule(words, setting, f'{setting} = "3h" or {setting} = "2d"') from error
+        raise _bad_rule(rule.belated, "belated", 'belated = "3h" or belated = "2d"') from error
 
 
 def _after_meeting(words: str, setting: str, meeting_at: datetime, zone: str) -> datetime:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from thanksd.asks import plain
+
 MOST_MARKS, MOST_SUPERLATIVES, MOST_THANKS = 1, 1, 3
 SHORTEST_SUBJECT, LONGEST_SUBJECT = 3, 8
 
@@ -31,7 +33,8 @@ _PRAISE = re.compile(
     r"|\byour (?:\w+ )?(?:kindness|generosity|patience|care|attention|honesty|openness|warmth|thoughtfulness|example"
     r"|trust|hospitality|effort)\b"
     r"|\byou (?:also |always |really |never |have |had |did not |didn't |do not |don't )?"
-    r"(?:\w+ed|made|gave|took|told|saw|kept|brought|came|went|found|spoke|knew|thought|taught|felt|built|wrote|chose|let|put|lent|spent|got|ran|set"
+    r"(?:\w+ed|made|gave|took|told|saw|kept|brought|came|went|found|spoke|knew|thought|taught|felt|built|wrote|chose"
+    r"|let|put|lent|spent|got|ran|set"
     r"|showed|heard|met|read|stood|sat|left|paid|meant|led|held|did|were|make|give|take|listen|share|explain)\b",
     re.IGNORECASE,
 )
@@ -71,5 +74,5 @@ def subject_fault(subject: str) -> str:
 
 def praises(text: str) -> bool:
     """Say whether at least one sentence says what they did, or how they are."""
-    sentences = re.split(r"(?<=[.!?])\s+", text.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    sentences = re.split(r"(?<=[.!?]) ", plain(text))
     return any(_PRAISE.search(_NO_PRAISE.sub(" ", sentence)) for sentence in sentences)

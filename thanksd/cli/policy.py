@@ -7,20 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
+from thanksd.cli import completing
 from thanksd.cli.output import columns, note, state_of, wants_json
 from thanksd.cli.root import Command
 
 
-def _complete(_context: click.Context, _parameter: click.Parameter, start: str) -> list[CompletionItem]:
-    from thanksd.policy import kinds  # noqa: PLC0415  only for completion
-
-    return [CompletionItem(kind) for kind in kinds() if kind.startswith(start.lower())]
-
-
 @click.command(cls=Command)
-@click.argument("kind", required=False, shell_complete=_complete)
+@click.argument("kind", required=False, shell_complete=completing.kind)
 @click.option("--lang", metavar="TAG", help="The language they are written to in; yours, if not given.")
 @click.option("--seniority", metavar="WORD", default="peer", help="peer, or above you.")
 @click.pass_context

@@ -79,7 +79,8 @@ def show(context: click.Context, name: str, sample: bool) -> None:
 def _show_sample(context: click.Context, name: str) -> None:
     from thanksd import drafts, etiquette, policy  # noqa: PLC0415  as above
 
-    facts = drafts.sample_facts(name if name in policy.kinds() else "general")
+    base = drafts.wording(name).base
+    facts = drafts.sample_facts(base if base in policy.kinds() else "general")
     made = drafts.render(name, facts, _language(context), _folder(context))
     to = facts["person"]["email"]
     findings = etiquette.check(made.subject, made.body, facts, to)

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
-from thanksd import names, policy, timing
-from thanksd.etiquette import GAP
+from thanksd import etiquette, policy, timing
 from thanksd.models import Person, Thanks
 from thanksd.moments import MONTHS, WEEKDAYS, from_iso, local
 from thanksd.verbs.context import Context
 from thanksd.verbs.fitting import Towards, rule_for
 
 if TYPE_CHECKING:
-    from thanksd.etiquette import Facts, Fitting
+    from thanksd.etiquette import Facts
 
 
 def facts_of(connection: Connection, context: Context, item: dict[str, Any], leaves: datetime) -> Facts:
@@ -45,7 +44,7 @@ def facts_of(connection: Connection, context: Context, item: dict[str, Any], lea
         "days_since": max((local(leaves, meeting["tz"]).date() - at.date()).days, 0),
         "belated": leaves > timing.late_from(rule, from_iso(meeting["at"]), from_iso(item["due_by"])),
         "variant": 1,
-        "fitting": fitting(rule, person["name"]),
+        "fitting": etiquette.fitting(rule, person["name"]),
     }
 
 
@@ -58,19 +57,6 @@ def _rule_of(context: Context, item: dict[str, Any]) -> policy.Rule:
     person = item["person"]
     who = Towards(person["lang"] or "", person["tz"] or "", person["seniority"])
     return rule_for(context, item["meeting"]["kind"], who)
-
-
-def fitting(rule: policy.Rule, name: str) -> Fitting:
-    """Give what of the policy's row a note of somebody of this name needs."""
-    forms = {"he": rule.greeting_he, "she": rule.greeting_she}
-    greeting = forms.get(names.pronoun(name), "") or rule.greeting
-    return {
-        "offers": list(rule.offers),
-        "greeting": names.filled(greeting, name, GAP),
-        "closing": rule.closing,
-        "shortest": rule.shortest,
-        "longest": rule.longest,
-    }
 
 
 def _promise(promise: dict[str, Any], zone: str) -> Any:  # noqa: ANN401  a TypedDict of etiquette's

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from thanksd import journal, ledger, policy, states, timing, when
-from thanksd.config import KindRule
 from thanksd.models import Meeting, Person, Thanks
 from thanksd.moments import to_iso
 from thanksd.verbs.again import next_popup
@@ -32,8 +31,8 @@ def known(connection: Connection, person: int) -> Towards:
 
 def rule_for(context: Context, kind: str, who: Towards) -> policy.Rule:
     """Give the row for a kind and a person; without a language of their own they are written to in the user's."""
-    own = context.config.kind.get(kind, KindRule())
-    return policy.rule(kind, who.lang or context.config.me.language, who.seniority, asdict(own))
+    own = context.config.kind.get(kind)
+    return policy.rule(kind, who.lang or context.config.me.language, who.seniority, asdict(own) if own else {})
 
 
 def schedule(context: Context, kind: str, at: datetime, who: Towards) -> tuple[datetime, datetime]:
