@@ -1,7 +1,7 @@
 """What is fitting for which kind of meeting, in which language, towards whom, and the words for these. Pure.
 
-The table is `policy.toml` beside this file, with its sources. One source is not a culture: every default there is the
-user's to change, in `[kind.NAME]`.
+The table is `policy.toml` beside this file, with its sources. One source is not a culture: what is there is a default,
+and the user's to change in `[kind.NAME]`, but for `earliest`, which is advice.
 """
 
 from __future__ import annotations
