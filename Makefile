@@ -24,7 +24,7 @@ endef
 
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo install uninstall test matrix parts lint types package bench keystrokes lock clean
+.PHONY: help demo install uninstall test matrix parts lint types package bench keystrokes templates lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -41,6 +41,7 @@ uninstall:  ## remove what make install made; your ledger, settings and template
 
 test: parts $(VENV)/dev  ## run every test (ARGS="-k word" for some)
 	$(BIN)/pytest --no-fold-skipped -n 3 --dist loadgroup $(ARGS)
+	@$(BIN)/python tests/corpus_table.py
 
 matrix: parts $(VENV)/dev  ## every kill, fault and clock case; writes docs/RELIABILITY.md
 	$(BIN)/pytest --no-fold-skipped -n 3 --dist loadgroup --cells=$(VENV)/cells.json $(ARGS)
@@ -64,6 +65,9 @@ bench: $(VENV)/dev  ## speed, as ratios measured in one run (ARGS=burst: one par
 
 keystrokes: $(VENV)/dev  ## write docs/EXPERIENCE.md anew: what ten tasks cost
 	$(BIN)/python tests/keystrokes.py
+
+templates: $(VENV)/dev  ## write docs/TEMPLATES.md anew: every note that ships
+	$(BIN)/python tests/templates_page.py
 
 # pip-tools is a maintainer's tool and stays out of the locks. Run this with the oldest Python we support: what only
 # that one needs (backports) is then locked too, and does no harm to newer ones. UPGRADE=--upgrade takes new versions.

@@ -30,6 +30,8 @@ def fill(folder: Path) -> Path:
     _send(desk)
     if "pause" in verbs.TABLE:
         _first_month(desk)
+    if "promises" in verbs.TABLE:
+        _notes_worth_sending(desk)
     desk.add("Zoe Gone")
     desk("forget_person", who="Zoe Gone")
     desk.context.store.close()
@@ -93,6 +95,14 @@ def _first_month(desk: Desk) -> None:
     """What came with the second schema."""
     desk("bounced", ref=str(_carry(desk, "Ned Bounced", {})))
     desk("pause", until="2w")
+
+
+def _notes_worth_sending(desk: Desk) -> None:
+    """What came with the fifth: what people care about, replies, and what came of an introduction."""
+    met = desk.add("Pia Met", via="Quentin Via quentin@elsewhere.example", promises=["the slides by friday"])
+    desk("edit_person", who="Pia", cares_about=["open compilers"], source="a coffee", replied=True)
+    desk("done", ref=str(met), how="in person")
+    desk("promise_done", number=1)
 
 
 def dump(file: Path) -> str:

@@ -106,7 +106,7 @@ def as_root(script: str, *arguments: str, env: Mapping[str, str] | None = None) 
         (("Ada", "--tz", "Europe/Berln"), "Did you mean Europe/Berlin?"),
         (("Ada", "--tz", "../../etc/passwd"), "There is no time zone '../../etc/passwd'."),
         (("Ada", "-k", "cofee"), "Did you mean coffee?"),
-        (("Ada", "--lang", "ne"), "Did you mean en?"),
+        (("Ada", "--lang", "ne"), "Did you mean es?"),
         (("Ada", "--seniority", "abov"), "Did you mean above?"),
         (("Ada", "--template", "cofee"), "Did you mean coffee?"),
         (("Ada", "--template", "../../../etc/passwd"), "There is no template"),

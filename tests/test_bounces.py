@@ -62,7 +62,9 @@ def test_a_sent_letter_that_came_back_is_owed_again_and_its_text_goes_to_another
         desk("draft", ref=str(number), subject="Thank you, truly")
         desk.confirm(number)
         desk("dispatch")
-        text = desk("draft", ref=str(desk.add("Bob Ray")))["draft"]["body"].replace("Bob", "Ada")
+        text = desk("draft", ref=str(desk.add("Bob Ray", email="bob@elsewhere.example")))["draft"]["body"].replace(
+            "Bob", "Ada"
+        )
         desk.clock.forward(hours=5)
         told = desk("bounced", ref=str(number), email=NEW)
         one = told["thanks"][0]

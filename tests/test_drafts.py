@@ -71,11 +71,16 @@ def body(folder: Path, language: str = "en", name: str = "coffee") -> str:
 
 
 def test_a_template_is_looked_for_in_the_users_language_then_their_folder_then_the_shipped_ones(tmp_path: Path) -> None:
-    assert "Thank you for the coffee" in body(tmp_path, "de")
+    assert (
+        "Danke für den Kaffee" in drafts.render("coffee", drafts.sample_facts("coffee", "de"), "de", tmp_path).subject
+    )
+    assert "Thank you for the coffee" in body(tmp_path, "nl")
     put(tmp_path, "coffee.txt.j2", "any language")
     assert body(tmp_path, "de") == "any language"
     put(tmp_path, "de/coffee.txt.j2", "auf Deutsch")
-    assert body(tmp_path, "de") == "auf Deutsch"
+    assert body(tmp_path, "de") == body(tmp_path, "de-at") == "auf Deutsch"
+    put(tmp_path, "de-at/coffee.txt.j2", "auf Österreichisch")
+    assert body(tmp_path, "de-at") == "auf Österreichisch"
     assert body(tmp_path, "en") == "any language"
 
 
@@ -127,7 +132,7 @@ def test_show_gives_the_file_and_its_text(tmp_path: Path) -> None:
     assert drafts.source("coffee", "en", tmp_path) == (path, path.read_text(encoding="utf-8"))
     shipped, text = drafts.source("meal", "en", tmp_path)
     assert shipped.name == "meal.txt.j2"
-    assert "{% block subject %}" in text
+    assert "{% block thanks %}" in text
 
 
 def test_show_refuses_what_is_no_text(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from thanksd import asks, days, etiquette, names, offers, policy
-from thanksd.etiquette import Facts
+from thanksd import asks, days, etiquette, language, names, offers, policy
+from thanksd.facts import GAP, Facts
+
+ENGLISH = language.of("en")
 
 ENDING = "\n\nWith best wishes,\nSam Lee"
 PADDING = (
@@ -32,6 +34,8 @@ def facts(**changes: Any) -> Facts:
         "promises": [],
         "others": [],
         "via": "",
+        "again": "",
+        "outcome": "",
         "days_since": 1,
         "belated": False,
         "fitting": {"offers": ["help"], "greeting": "Dear Ada,", "closing": "With best wishes,", "shortest": 35,
@@ -80,7 +84,7 @@ CORPUS = [
     Sample("nobody is greeted", GOOD.replace("Dear Ada,\n\n", ""), ["greeting"]),
     Sample("the greeting is in small letters", GOOD.replace("Dear Ada", "Dear ada"), ["greeting"]),
     Sample("an empty greeting", GOOD.replace("Dear Ada,", "Dear ,"), ["gap"]),
-    Sample("the draft's own gap", GOOD.replace("why you left Rust", etiquette.GAP), ["gap", "detail"]),
+    Sample("the draft's own gap", GOOD.replace("why you left Rust", GAP), ["gap", "detail"]),
     Sample("a name to fill in", with_line("You and [Name] were kind."), ["gap"]),
     Sample("a template's braces", with_line("You know {{ person.name }}."), ["gap"]),
     Sample("an angle-bracket placeholder", with_line("You work at <company name>."), ["gap"]),
@@ -89,14 +93,16 @@ CORPUS = [
     Sample("a numbered note is no placeholder", with_line("You had it right [1]."), []),
     Sample("an address in angle brackets is none", with_line("You are <ada@example.com>."), []),
     Sample("a heart is none", with_line("You and your cat <3 each other."), []),
-    Sample("code is none", with_line("You love Option<String> and items[index], and so on."), []),
+    Sample("code is none", with_line("You love Option<String> and items[index], and so on."), ["grounding"]),
     Sample("no detail of the meeting", GOOD.replace("why you left Rust", "our talk"), ["detail"]),
     Sample("the detail in other letters", GOOD.replace("why you left Rust", "WHY YOU LEFT RUST"), []),
     Sample("a part of the detail", GOOD.replace("why you left Rust", "the day you left Rust"), []),
     Sample("too short", f"Dear Ada,\n\nThank you for why you left Rust.{ENDING}", ["length"]),
     Sample("too long", GOOD.replace(PADDING, "You were kind to me. " * 40), ["length"]),
     Sample(
-        "all about me", with_line("I loved it, I learned so much, and I told my team how glad I am."), ["self-talk"]
+        "all about me",
+        with_line("I loved it, I learned so much, and I told my team and my boss how glad I am."),
+        ["self-talk"],
     ),
     Sample("wants a job", with_line("Please let me know if you have any openings."), ["ask"]),
     Sample("asks for a referral", with_line("Could you refer me to your team?"), ["ask"]),
@@ -113,8 +119,8 @@ CORPUS = [
     Sample("dates it by yesterday", GOOD.replace("on Tuesday", "yesterday"), ["relative-date"]),
     Sample("promises something for tomorrow", with_line("You will have the paper tomorrow."), ["relative-date"]),
     Sample("wishes a nice day", with_line("Have a nice day today, and a good trip to you."), []),
-    Sample("a magazine of that name", with_line("Your piece in Psychology Today was a joy to you."), []),
-    Sample("thanks for an introduction", with_line("It was kind of you to introduce me to Grace."), []),
+    Sample("a magazine of that name", with_line("Your piece in Psychology Today was a joy to you."), ["grounding"]),
+    Sample("thanks for an introduction", with_line("It was kind of you to introduce me to Grace."), ["grounding"]),
 ]
 
 
@@ -198,17 +204,17 @@ I am looking forward to the opening
 
 @pytest.mark.parametrize("sentence", ASKING)
 def test_asking_for_a_job_or_a_favour_is_found(sentence: str) -> None:
-    assert asks.find(sentence)
-    assert asks.find(sentence.upper().replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"))
+    assert asks.find(sentence, ENGLISH)
+    assert asks.find(sentence.upper().replace("'", "\N{RIGHT SINGLE QUOTATION MARK}"), ENGLISH)
 
 
 @pytest.mark.parametrize("sentence", NOT_ASKING)
 def test_speaking_of_jobs_and_favours_without_asking_passes(sentence: str) -> None:
-    assert asks.find(sentence) == []
+    assert asks.find(sentence, ENGLISH) == []
 
 
 def test_a_line_break_does_not_hide_an_ask() -> None:
-    assert asks.find("I would love to pick\nyour brain") == ["pick your brain"]
+    assert asks.find("I would love to pick\nyour brain", ENGLISH) == ["pick your brain"]
 
 
 def test_an_ask_in_the_subject_is_found_too() -> None:
@@ -275,7 +281,7 @@ def test_a_name_may_be_said_in_each_of_its_right_forms(name: str, line: str) -> 
     ],
 )
 def test_a_name_that_is_not_spelled_as_stored_blocks(name: str, line: str) -> None:
-    assert "greeting" in codes(GOOD.replace("Dear Ada,", line), named(name))
+    assert {"greeting", "typo"} & set(codes(GOOD.replace("Dear Ada,", line), named(name)))
 
 
 def test_greeting_and_letter_on_one_line_are_told_apart() -> None:
@@ -331,7 +337,7 @@ def test_no_address_yet_is_no_finding() -> None:
 
 @pytest.mark.parametrize("details", [[], [""], ["  "]])
 def test_a_note_of_a_meeting_without_any_detail_blocks(details: list[str]) -> None:
-    assert codes(GOOD, facts(details=details)) == ["detail"]
+    assert codes(GOOD, facts(details=details)) == ["detail", "grounding"]
 
 
 @pytest.mark.parametrize(
@@ -340,19 +346,19 @@ def test_a_note_of_a_meeting_without_any_detail_blocks(details: list[str]) -> No
         ("Rust", "I keep thinking about Rust.", True),
         ("Rust", "I keep thinking about trust.", False),
         ("compiler talk", "Your compiler talk was good.", True),
-        ("compiler talk", "Your talk on the compiler was good.", False),
+        ("compiler talk", "Your talk on the compiler was good.", True),
         ("the way you took the time to explain lifetimes", "Thank you for the time you took.", False),
         ("the way you took the time to explain lifetimes", "You can explain lifetimes.", True),
         ("how you are", "You know how you are.", True),
         ("how you are", "You know that you are.", False),
-        ("Ada's compiler", "The compiler of Ada.", False),
+        ("Ada's compiler", "The compiler of Ada.", True),
         ("🎉", "You brought 🎉.", True),
         ("🎉", "You brought it.", False),
         ("你好世界", "You wrote 你好世界.", True),
     ],
 )
 def test_a_detail_counts_when_two_telling_words_of_it_are_there(detail: str, said: str, *, found: bool) -> None:
-    assert (etiquette.check_detail(said, [detail]) is None) is found
+    assert (etiquette.check_detail(said, [detail], ENGLISH) is None) is found
 
 
 def test_one_of_several_details_is_enough() -> None:
@@ -369,29 +375,31 @@ def test_words_are_counted_between_greeting_and_closing() -> None:
 
 @pytest.mark.parametrize(("words", "warned"), [(34, True), (35, False), (150, False), (151, True)])
 def test_the_length_limits_are_35_and_150_words(words: int, *, warned: bool) -> None:
-    assert (etiquette.check_length(" ".join(["you"] * words), facts()["fitting"]) is not None) is warned
+    assert (etiquette.check_length(" ".join(["you"] * words), facts()["fitting"], ENGLISH) is not None) is warned
 
 
 @pytest.mark.parametrize(
     ("text", "warned"),
     [
         ("I thank you.", False),
-        ("I'd say my thanks to you.", True),
+        ("I'd say my thanks to you.", False),
+        ("I'd say to you that I want my share.", True),
         ("You're right, and I'm glad.", False),
         ("My, mine, me: yours, your, you.", False),
-        ("Mine and you and me.", True),
+        ("Mine and you and me.", False),
+        ("Mine and you and me and I.", True),
         ("A coffee in Berlin.", False),
     ],
 )
 def test_saying_me_more_often_than_you_warns(text: str, *, warned: bool) -> None:
-    assert (etiquette.check_self_talk(text) is not None) is warned
+    assert (etiquette.check_self_talk(text, ENGLISH) is not None) is warned
 
 
 @pytest.mark.parametrize(
     "detail", ["why she left Rust", "He said yes", "They're right", "her talk", "his cat", "I saw him"]
 )
 def test_a_detail_in_the_third_person_warns(detail: str) -> None:
-    found = etiquette.check_third_person([detail])
+    found = etiquette.check_third_person([detail], detail, ENGLISH)
     assert found is not None
     assert (found["code"], found["severity"]) == ("third-person", "warn")
 
@@ -400,7 +408,7 @@ def test_a_detail_in_the_third_person_warns(detail: str) -> None:
     "detail", ["why you left Rust", "the theory of this", "hershey bars", "Sheila's talk", "there"]
 )
 def test_words_that_only_look_like_the_third_person_pass(detail: str) -> None:
-    assert etiquette.check_third_person([detail]) is None
+    assert etiquette.check_third_person([detail], detail, ENGLISH) is None
 
 
 DATED = """
@@ -452,12 +460,12 @@ this is the morning person in you
     ("sentence", "of_a_week"), [*((one, False) for one in DATED), *((one, True) for one in DATED_BY_WEEK)]
 )
 def test_words_that_date_by_the_day_they_are_said_on_are_found(sentence: str, *, of_a_week: bool) -> None:
-    assert [found.of_a_week for found in days.find(sentence)] == [of_a_week]
+    assert [found.of_a_week for found in days.find(sentence, ENGLISH)] == [of_a_week]
 
 
 @pytest.mark.parametrize("sentence", NOT_DATED)
 def test_wishes_ages_and_names_date_nothing(sentence: str) -> None:
-    assert days.find(sentence) == []
+    assert days.find(sentence, ENGLISH) == []
 
 
 TUESDAY = date(2025, 3, 11)
@@ -491,12 +499,13 @@ def test_a_dated_word_in_the_subject_is_found_and_one_that_is_wrong_is_named_alo
 
 def test_no_code_is_said_twice_and_blocks_come_first() -> None:
     body = "Dear Eve,\n\nTODO [Name]: I want a job, are you hiring? I, I, I need a referral.\n\nBest,\nSam Lee"
+    body = body.replace("referral.", "referral. Her cat is lovely, why she left Rust.")
     found = check(body, facts(details=["why she left Rust", "her cat"]))
     assert len({one["code"] for one in found}) == len(found)
     severities = [("block", "warn", "hint").index(one["severity"]) for one in found]
     assert severities == sorted(severities)
     assert {one["code"] for one in found} == {
-        *("gap", "greeting", "detail", "ask", "length", "self-talk", "third-person", "praise"),
+        *("gap", "greeting", "ask", "length", "self-talk", "third-person", "praise"),
     }
 
 
@@ -554,7 +563,7 @@ OFFERS = [
 
 @pytest.mark.parametrize(("sentence", "offer"), OFFERS)
 def test_an_offer_is_found_and_blocked_where_it_is_not_fitting(sentence: str, offer: str) -> None:
-    assert offer in [found for found, _ in offers.find(sentence)]
+    assert offer in [found for found, _ in offers.find(sentence, ENGLISH)]
     fitting: Any = {**facts()["fitting"], "offers": []}
     assert "offer" in codes(with_line(sentence), facts(fitting=fitting))
     fitting = {**fitting, "offers": list(policy.OFFERS)}
@@ -570,4 +579,4 @@ def test_an_offer_is_found_and_blocked_where_it_is_not_fitting(sentence: str, of
     ],
 )
 def test_thanks_for_a_coffee_or_a_meeting_offer_nothing(sentence: str) -> None:
-    assert list(offers.find(sentence)) == []
+    assert list(offers.find(sentence, ENGLISH)) == []

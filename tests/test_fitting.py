@@ -119,9 +119,10 @@ def test_the_same_person_is_not_thanked_twice_in_the_same_words_while_there_are_
         desk.clock.forward(days=1)
     assert names == ["coffee", "coffee/2", "coffee/3", "coffee"]
     assert len(openings) == 3
-    # Somebody else has the first again, and a wording is the same each time it is looked at.
-    other = desk.add("Bob Ray")
+    # Somebody else has the first again, a colleague has not, and a wording is the same each time it is looked at.
+    other, colleague = desk.add("Bob Ray", email="bob@elsewhere.example"), desk.add("Cy Young")
     assert [desk("draft", ref=str(other))["draft"]["template"] for _ in range(2)] == ["coffee", "coffee"]
+    assert desk("draft", ref=str(colleague))["draft"]["template"] == "coffee/2"
 
 
 def test_another_wording_steps_through_all_and_back_to_the_first(desk: Desk) -> None:

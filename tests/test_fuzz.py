@@ -214,8 +214,8 @@ def test_any_template_gives_a_note_or_says_what_is_wrong_with_it(text: str) -> N
     with tempfile.TemporaryDirectory() as folder:
         head = "{% block subject %}Thanks{% endblock %}{% block body %}"
         (Path(folder) / "x.txt.j2").write_text(f"{head}{text}{{% endblock %}}", encoding="utf-8")
-        sandbox = rendering.environment([Folder(folder, folder)], [])
-        made = rendering.render_here(sandbox, "x.txt.j2", drafts.sample_facts("coffee"))
+        sandbox = rendering.environment([Folder(folder, folder)], [], "en")
+        made = rendering.render_here(sandbox, "x.txt.j2", drafts.sample_facts("coffee"), "note")
         assert isinstance(made, (Note, Fault))
         assert not isinstance(made, Fault) or (made.line >= 0 and made.message)
 

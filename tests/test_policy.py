@@ -148,22 +148,37 @@ def test_seniority_is_peer_or_above() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "tag"), [("en", "en"), (" EN ", "en"), ("en-GB", "en-gb"), ("en_US", "en-us"), ("en-150", "en-150")]
+    ("word", "tag"),
+    [
+        *(("en", "en"), (" EN ", "en"), ("en-GB", "en-gb"), ("en_US", "en-us"), ("en-150", "en-150")),
+        *(("de-AT", "de-at"), ("zh_HK", "zh-hk"), ("zh-Hant", "zh-hant"), ("zh-Hans-SG", "zh-hans-sg")),
+    ],
 )
-def test_a_language_is_taken_with_or_without_its_region(word: str, tag: str) -> None:
+def test_a_language_is_taken_with_or_without_its_script_and_region(word: str, tag: str) -> None:
     assert policy.known_language(word) == tag
 
 
-@pytest.mark.parametrize("word", ["", "xx", "eng", "english", "en-", "en-x", "en-12", "en-a1", "en-GB-oed", "de-DE"])
+@pytest.mark.parametrize(
+    "word", ["", "xx", "eng", "english", "en-", "en-x", "en-12", "en-a1", "en-GB-oed", "ja-Hant", "zh-x"]
+)
 def test_a_language_without_templates_is_refused(word: str) -> None:
     with pytest.raises(UsageError, match="no language") as caught:
         policy.known_language(word)
-    assert "Only English ships so far." in caught.value.hint
-    assert "There are: en." in caught.value.hint
+    assert "There are: en, de, fr, es, ja, zh." in caught.value.hint
+
+
+def test_every_language_that_may_be_written_in_has_rows_of_its_own() -> None:
+    assert {policy.culture(one).partition("-")[0] for one in policy.LANGUAGES} == set(policy.LANGUAGES)
+    assert {one.partition("-")[0] for one in policy.cultures()} == set(policy.LANGUAGES)
+
+
+def test_swiss_german_has_no_sharp_s() -> None:
+    assert policy.rule("coffee", "de-CH").closing == "Herzliche Grüsse"
+    assert policy.rule("coffee", "de-AT").closing == "Herzliche Grüße"
 
 
 def test_a_users_own_templates_may_add_a_language() -> None:
-    assert policy.known_language("de-AT", ("en", "de")) == "de-at"
+    assert policy.known_language("nl-BE", ("en", "nl")) == "nl-be"
 
 
 @pytest.mark.parametrize(

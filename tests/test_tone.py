@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from thanksd import etiquette, tone
+from thanksd import etiquette, language, tone
+
+ENGLISH = language.of("en")
 
 WARM = [
     "Thank you for the coffee on Tuesday. It was wonderful to hear how you read a stack trace.",
@@ -26,12 +28,12 @@ LOUD = [
 
 @pytest.mark.parametrize("text", WARM)
 def test_a_warm_note_is_not_loud(text: str) -> None:
-    assert tone.gush(text) == []
+    assert tone.gush(text, ENGLISH) == []
 
 
 @pytest.mark.parametrize(("text", "where"), LOUD)
 def test_a_loud_note_is_told_by_the_words_that_are_too_many(text: str, where: str) -> None:
-    found = etiquette.check_gush(text)
+    found = etiquette.check_gush(text, ENGLISH)
     assert found is not None
     assert (found["code"], found["severity"], found["where"]) == ("gush", "warn", where)
 
@@ -44,7 +46,7 @@ def test_a_loud_note_is_told_by_the_words_that_are_too_many(text: str, where: st
     ],
 )
 def test_a_subject_that_says_for_what_is_good(subject: str) -> None:
-    assert tone.subject_fault(subject) == ""
+    assert tone.subject_fault(subject, ENGLISH) == ""
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_a_subject_that_says_for_what_is_good(subject: str) -> None:
     ],
 )
 def test_a_subject_that_says_too_little_or_too_much_is_warned_of(subject: str, words: str) -> None:
-    found = etiquette.check_subject(subject)
+    found = etiquette.check_subject(subject, ENGLISH)
     assert found is not None
     assert (found["code"], found["severity"]) == ("subject", "warn")
     assert words in found["message"]
@@ -77,7 +79,7 @@ def test_a_subject_that_says_too_little_or_too_much_is_warned_of(subject: str, w
     ],
 )
 def test_a_note_that_says_what_they_did_praises_them(text: str) -> None:
-    assert tone.praises(text)
+    assert tone.praises(text, ENGLISH)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_a_note_that_says_what_they_did_praises_them(text: str) -> None:
     ],
 )
 def test_a_note_about_the_writer_alone_gets_a_hint(text: str) -> None:
-    assert not tone.praises(text)
-    found = etiquette.check_praise(text)
+    assert not tone.praises(text, ENGLISH)
+    found = etiquette.check_praise(text, ENGLISH)
     assert found is not None
     assert (found["code"], found["severity"]) == ("praise", "hint")

@@ -110,6 +110,15 @@ class Copies:
 
 
 @dataclass(frozen=True)
+class Draft:
+    """Who writes drafts besides the templates."""
+
+    command: str = _setting(
+        "", "a program that gets the facts as JSON and prints 'Subject: ...', a blank line, the note"
+    )
+
+
+@dataclass(frozen=True)
 class KindRule:
     """What is fitting for one kind of meeting, [kind.NAME]; empty or 0 takes the table's (`thanksd policy NAME`)."""
 
@@ -122,6 +131,8 @@ class KindRule:
     closing: str = _setting("", "the line over the signature, such as 'With best wishes,'")
     shortest: int = _setting(0, "from how many words on a note is long enough")
     longest: int = _setting(0, "up to how many words a note is short enough")
+    most: int = _setting(0, "how many letters to one person may go unanswered")
+    within: str = _setting("", "in which span these letters are counted, such as '30d'")
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,7 @@ class Config:
     nudge: Nudge = field(default_factory=Nudge)
     send: Send = field(default_factory=Send)
     copies: Copies = field(default_factory=Copies)
+    draft: Draft = field(default_factory=Draft)
     kind: dict[str, KindRule] = field(default_factory=dict)
 
 

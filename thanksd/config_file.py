@@ -175,6 +175,7 @@ def _check_times(name: str, words: str) -> None:
     own = policy.rule(kind, own={key: words})
     timing.schedule(own, _EPOCH, "UTC")
     timing.late_from(own, _EPOCH, _EPOCH)
+    timing.within(own)
 
 
 def _check_greeting(name: str, words: str) -> None:
@@ -190,7 +191,7 @@ _CHECKS: dict[str, Callable[[str, str], object]] = {
     "nudge.quiet_hours": lambda _, words: timing.parse_quiet(words),
     "nudge.ask": lambda _, words: timing.parse_ask(words),
     "send.undo": lambda _, words: timing.undo_hold(words),
-    **dict.fromkeys(("kind.NAME.nudge", "kind.NAME.best_by", "kind.NAME.belated"), _check_times),
+    **dict.fromkeys(("kind.NAME.nudge", "kind.NAME.best_by", "kind.NAME.belated", "kind.NAME.within"), _check_times),
     "kind.NAME.greeting": _check_greeting,
 }
 

@@ -9,26 +9,10 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import cache
 from typing import NamedTuple
 
-_A_FEW = r"(?:an?|one|two|three|four|five|six|a few|a couple of|\d{1,2})"
-_OF_A_DAY = (
-    r"(?:the day (?:before|after) )?(?:yesterday|tomorrow|today)",
-    r"tonight|last night",
-    r"this (?:morning|afternoon|evening|noon)",
-    rf"{_A_FEW} days? ago",
-)
-_OF_A_WEEK = (r"(?:this|last|next) week(?:end)?", rf"{_A_FEW} weeks? ago")
-
-# Wishes, ages and turns of phrase in which the words date nothing.
-_AGES = "world|age|times?|standards|society|youth|leaders|technology|engineers|students|children|generation"
-_HARMLESS = (
-    r"have an? (?:\w+ ){1,2}(?:day|one|time|evening|morning|afternoon) (?:today|tomorrow|tonight)",
-    r"enjoy (?:your|the) (?:\w+ ){0,2}day (?:today|tomorrow)",
-    r"\w+s of (?:today|tomorrow|yesterday)",
-    rf"(?:today|tomorrow|yesterday)['\u2019]s (?:{_AGES})",
-    r"(?:until|till|to) (?:today|this day)",
-)
+from thanksd.language import Language, any_of, read
 
 
 class Found(NamedTuple):
@@ -44,20 +28,23 @@ class Found(NamedTuple):
         return written == leaves
 
 
-_DAY = re.compile(rf"\b(?:{'|'.join(_OF_A_DAY)})\b", re.IGNORECASE)
-_WEEK = re.compile(rf"\b(?:{'|'.join(_OF_A_WEEK)})\b", re.IGNORECASE)
-_PASSED_OVER = re.compile(rf"\b(?:{'|'.join(_HARMLESS)})\b", re.IGNORECASE)
-
-
-def find(text: str) -> list[Found]:
+def find(text: str, known: Language) -> list[Found]:
     """Give the words of a text that date something by the day they are said on, those of days first."""
-    plain = _PASSED_OVER.sub(" ", " ".join(text.split()))
+    day, week, passed_over = _patterns(known.code)
+    plain = passed_over.sub(" ", " ".join(text.split()))
     return [
         Found(match.group(), of_a_week)
-        for pattern, of_a_week in ((_DAY, False), (_WEEK, True))
+        for pattern, of_a_week in ((day, False), (week, True))
         for match in pattern.finditer(plain)
         if not _is_name(plain, match)
     ]
+
+
+@cache
+def _patterns(code: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+    known = read(code)
+    day, week, harmless = (any_of(part, known, whole=True) for part in (known.one_day, known.one_week, known.harmless))
+    return day, week, harmless
 
 
 def _is_name(text: str, match: re.Match[str]) -> bool:

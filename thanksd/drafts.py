@@ -15,9 +15,9 @@ from typing import Literal, NamedTuple
 
 import jinja2
 
-from thanksd import addresses, etiquette, paths, policy, rendering
+from thanksd import addresses, language, paths, policy, rendering
 from thanksd.errors import DataError, UsageError
-from thanksd.etiquette import Facts
+from thanksd.facts import Facts, fitting
 from thanksd.rendering import Fault, Folder, Note
 
 _ENDING = ".txt.j2"
@@ -74,18 +74,20 @@ class TemplateInfo(NamedTuple):
     description: str
 
 
-def render(template: str, facts: Facts, language: str, user_folder: Path) -> Draft:
+def render(template: str, facts: Facts, lang: str, user_folder: Path, form: str = "note") -> Draft:
     """Render a draft from the template of that name, in the wording that it names, else the first.
 
-    Raises UsageError for a name that no template has, DataError with file and line for a template that can't be used.
+    `form` is one of `rendering.FORMS`. Raises UsageError for a name that no template has, DataError with file and line
+    for a template that can't be used.
     """
-    asked = _asked(template, language, user_folder)
-    found = _find(asked.base, language, user_folder)
+    asked = _asked(template, lang, user_folder)
+    found = _find(asked.base, lang, user_folder)
     facts = {**facts, "variant": asked.variant}
     if found.source == "shipped":
-        answer = rendering.render_here(_shipped_sandbox(language), found.path.name, facts)
+        answer = rendering.render_here(_shipped_sandbox(found.lang), found.path.name, facts, form)
     else:
-        answer = rendering.render_apart(_job(found.path.name, _own(language, user_folder), language, [facts]))[0]
+        job = _job(found.path.name, _own(lang, user_folder), lang, [facts])
+        answer = rendering.render_apart({**job, "form": form})[0]
     if isinstance(answer, Note):
         answer = _tidied(answer, found.path)
     if isinstance(answer, Fault):
@@ -105,52 +107,52 @@ def check(path: Path, user_folder: Path) -> list[Problem]:
     if not os.path.lexists(full):
         raise UsageError(f"There is no such file: {path}.", "See what there is: thanksd templates list")
     in_language = full.parent.parent == user_folder.absolute()
-    language = full.parent.name if in_language and _LANGUAGE.fullmatch(full.parent.name) else _DEFAULT
+    lang = full.parent.name if in_language and _LANGUAGE.fullmatch(full.parent.name) else _DEFAULT
     base = user_folder if full.is_relative_to(user_folder.absolute()) else full.parent
-    own = [Folder(str(full.parent), str(base.absolute())), *_own(language, user_folder)]
-    answers = rendering.render_apart(_job(full.name, own, language, _samples()))
+    own = [Folder(str(full.parent), str(base.absolute())), *_own(lang, user_folder)]
+    answers = rendering.render_apart(_job(full.name, own, lang, _samples(lang)))
     tidied = [_tidied(one, full) if isinstance(one, Note) else one for one in answers]
     faults = (one for one in tidied if isinstance(one, Fault))
     return list(dict.fromkeys(Problem(_full(one, full), one.line, one.message) for one in faults))
 
 
-def exists(name: str, language: str, user_folder: Path) -> bool:
+def exists(name: str, lang: str, user_folder: Path) -> bool:
     """Say whether there is a template of that name, whatever its wording."""
     base = wording(name).base
-    return any(one.name == base for one in available(language, user_folder))
+    return any(one.name == base for one in available(lang, user_folder))
 
 
-def wordings(name: str, language: str, user_folder: Path) -> list[str]:
+def wordings(name: str, lang: str, user_folder: Path) -> list[str]:
     """Give the names of a template's wordings, the first one's first. Raises UsageError for no template's name."""
     base = wording(name).base
-    found = _VARIANTS.search(_head(_find(base, language, user_folder).path))
+    found = _VARIANTS.search(_head(_find(base, lang, user_folder).path))
     return [Wording(base, variant).name for variant in range(1, int(found[1]) + 1 if found else 2)]
 
 
-def _asked(name: str, language: str, user_folder: Path) -> Wording:
+def _asked(name: str, lang: str, user_folder: Path) -> Wording:
     asked = wording(name)
-    if asked.variant > 1 and asked.name not in (known := wordings(asked.base, language, user_folder)):
+    if asked.variant > 1 and asked.name not in (known := wordings(asked.base, lang, user_folder)):
         raise UsageError(f"There is no wording {asked.name!r}.", f"There are: {', '.join(known)}")
     return asked
 
 
-def available(language: str, user_folder: Path) -> list[TemplateInfo]:
-    """Give every template that can be used in `language`, by name; the user's own stand before the shipped ones."""
+def available(lang: str, user_folder: Path) -> list[TemplateInfo]:
+    """Give every template that can be used in `lang`, by name; the user's own stand before the shipped ones."""
     found: dict[str, TemplateInfo] = {}
-    for lang, kind, folder in _folders(language, user_folder):
+    for tag, kind, folder in _folders(lang, user_folder):
         for path in sorted(folder.glob(f"*{_ENDING}")):
             name = path.name.removesuffix(_ENDING)
             if _NAME.fullmatch(name) and name not in found:
-                found[name] = TemplateInfo(name, lang, kind, path, _description(path))
+                found[name] = TemplateInfo(name, tag, kind, path, _description(path))
     return [found[name] for name in sorted(found)]
 
 
-def source(name: str, language: str, user_folder: Path) -> tuple[Path, str]:
+def source(name: str, lang: str, user_folder: Path) -> tuple[Path, str]:
     """Give a template's file and its text.
 
     Raises UsageError for a name that no template has, DataError for a file that can't be read.
     """
-    path = _find(_asked(name, language, user_folder).base, language, user_folder).path
+    path = _find(_asked(name, lang, user_folder).base, lang, user_folder).path
     try:
         if not path.is_file() or path.stat().st_size > _SOURCE_LIMIT:
             raise DataError(f"This is not a template: {path}.", "A template is a text file of at most 256 KiB.")
@@ -159,48 +161,57 @@ def source(name: str, language: str, user_folder: Path) -> tuple[Path, str]:
         raise DataError(f"The template can't be read: {path}: {error}.", "Look at the file.") from error
 
 
-def _folders(language: str, user_folder: Path) -> list[tuple[str, Literal["yours", "shipped"], Path]]:
-    lang = language if _LANGUAGE.fullmatch(language) else _DEFAULT
-    shipped = paths.data_folder("templates")
+def _folders(lang: str, user_folder: Path) -> list[tuple[str, Literal["yours", "shipped"], Path]]:
+    lang = lang if _LANGUAGE.fullmatch(lang) else _DEFAULT
+    culture, shipped = policy.culture(lang), paths.data_folder("templates")
+    more: list[tuple[str, Literal["yours"], Path]] = [(culture, "yours", user_folder / culture)]
     return [
         (lang, "yours", user_folder / lang),
+        *(more if culture != lang else []),
         (lang, "yours", user_folder),
-        (lang, "shipped", shipped / lang),
+        (culture, "shipped", shipped / culture),
         (_DEFAULT, "shipped", shipped / _DEFAULT),
     ]
 
 
-def _find(name: str, language: str, user_folder: Path) -> TemplateInfo:
+def _find(name: str, lang: str, user_folder: Path) -> TemplateInfo:
     if _NAME.fullmatch(name):
-        for lang, kind, folder in _folders(language, user_folder):
+        for tag, kind, folder in _folders(lang, user_folder):
             path = folder / f"{name}{_ENDING}"
             # A broken symlink is found too: to pass it over in silence would hide the user's own template.
             if os.path.lexists(path):
-                return TemplateInfo(name, lang, kind, path, "")
-    known = [info.name for info in available(language, user_folder)]
+                return TemplateInfo(name, tag, kind, path, "")
+    known = [info.name for info in available(lang, user_folder)]
     close = difflib.get_close_matches(name[:60], known, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"There are: {', '.join(known)}"
     raise UsageError(f"There is no template {addresses.display_safe(name[:60])!r}.", hint)
 
 
-def _own(language: str, user_folder: Path) -> list[Folder]:
+def _own(lang: str, user_folder: Path) -> list[Folder]:
     base = str(user_folder.absolute())
-    found = _folders(language, user_folder)
+    found = _folders(lang, user_folder)
     return [Folder(str(path.absolute()), base) for _, kind, path in found if kind == "yours"]
 
 
-def _shipped(language: str) -> list[Folder]:
+def _shipped(lang: str) -> list[Folder]:
     base = str(paths.data_folder("templates"))
-    return [Folder(str(path), base) for _, kind, path in _folders(language, Path()) if kind == "shipped"]
+    return [Folder(str(path), base) for _, kind, path in _folders(lang, Path()) if kind == "shipped"]
 
 
 @cache
-def _shipped_sandbox(language: str) -> jinja2.Environment:
-    return rendering.environment([], _shipped(language))
+def _shipped_sandbox(lang: str) -> jinja2.Environment:
+    return rendering.environment([], _shipped(lang), lang)
 
 
-def _job(name: str, own: list[Folder], language: str, facts: list[Facts]) -> rendering.Job:
-    return {"name": name, "own": own, "shipped": _shipped(language), "facts": facts}
+def _job(name: str, own: list[Folder], lang: str, facts: list[Facts]) -> rendering.Job:
+    return {
+        "name": name,
+        "language": policy.culture(lang),
+        "form": "note",
+        "own": own,
+        "shipped": _shipped(lang),
+        "facts": facts,
+    }
 
 
 def _tidied(note: Note, path: Path) -> Note | Fault:
@@ -240,33 +251,39 @@ def _head(path: Path) -> str:
         return ""
 
 
-def sample_facts(kind: str) -> Facts:
-    """Give made-up facts of a meeting of that kind, with everything known."""
+def sample_facts(kind: str, lang: str = "en", seniority: str = "peer") -> Facts:
+    """Give made-up facts of a meeting of that kind, with everything known, in the words of the language."""
+    sample, dates = language.of(lang).sample, language.of(lang).dates
+    rule = policy.rule(kind, lang, seniority)
+    friday = dates.full.format(weekday=dates.weekdays[4], day=14, month=dates.months[2])
     return {
-        "me": {"name": "Sam Lee", "email": "sam.lee@example.com", "signature": "Sam Lee"},
-        "person": {"name": "Ada Lovelace", "email": "ada@example.com", "lang": "en", "seniority": "peer"},
+        "me": {"name": sample.me, "email": "sam.lee@example.com", "signature": sample.me},
+        "person": {"name": sample.person, "email": "ada@example.com", "lang": lang, "seniority": seniority},
         "meeting": {
             "kind": kind,
-            "weekday": "Tuesday",
-            "date": "11 March",
-            "place": "Café Einstein",
-            "about": "the compiler team",
+            "weekday": dates.weekdays[1],
+            "date": dates.date.format(day=11, month=dates.months[2]),
+            "place": sample.place,
+            "about": sample.about,
         },
-        "details": ["why you left Rust"],
-        "promises": [{"text": "send the compiler paper", "due": "Friday, 14 March"}],
-        "others": ["Grace Hopper"],
-        "via": "Tom O'Neil",
+        "details": [sample.detail],
+        "promises": [{"text": sample.promise, "due": friday}],
+        "others": [sample.other],
+        "via": sample.via,
+        "again": "",
+        "outcome": "",
         "days_since": 1,
         "belated": False,
         "variant": 1,
-        "fitting": etiquette.fitting(policy.rule(kind), "Ada Lovelace"),
+        "fitting": fitting(rule, sample.person),
     }
 
 
-def _samples() -> list[Facts]:
+def _samples(lang: str) -> list[Facts]:
     """Give facts that between them take every branch a template is likely to have."""
-    full = sample_facts("general")
-    late: Facts = {**full, "person": {**full["person"], "seniority": "above"}, "days_since": 9, "belated": True}
+    full = sample_facts("general", lang)
+    late: Facts = {**sample_facts("general", lang, "above"), "days_since": 9, "belated": True, "again": "9"}
+    very: Facts = {**late, "days_since": 400}
     bare: Facts = {
         **full,
         "meeting": {**full["meeting"], "place": "", "about": ""},
@@ -275,5 +292,5 @@ def _samples() -> list[Facts]:
         "others": [],
         "via": "",
     }
-    plain: Facts = {**bare, "details": ["why you left Rust"]}
-    return [full, late, bare, plain, {**full, "variant": 2}, {**full, "variant": 3}]
+    plain: Facts = {**bare, "details": full["details"]}
+    return [full, late, very, bare, plain, {**full, "variant": 2}, {**full, "variant": 3}]

@@ -9,103 +9,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
 from datetime import date
-from itertools import pairwise
-from typing import Literal, TypedDict
+from functools import cache
 
-from thanksd import addresses, asks, days, names, offers, policy, tone
+from thanksd import addresses, asks, days, grounding, language, names, offers, reuse, tone
 from thanksd.errors import UsageError
+from thanksd.facts import BLOCK, HINT, SEVERITIES, WARN, Around, Facts, Finding, Fitting, finding, unique
+from thanksd.language import Language, any_of, found_in, listed, plain, telling_stems, words_of
 
-# What a draft shows where only the writer can fill in what is true.
-GAP = "[...]"
-
-BLOCK: Literal["block"] = "block"
-WARN: Literal["warn"] = "warn"
-HINT: Literal["hint"] = "hint"
-_SEVERITIES = (BLOCK, WARN, HINT)
-
-
-class Me(TypedDict):
-    """Who writes; `signature` may have several lines, "" stands for the name."""
-
-    name: str
-    email: str
-    signature: str
-
-
-class Person(TypedDict):
-    """Who is thanked; `seniority` towards the writer is "peer" or "above"."""
-
-    name: str
-    email: str
-    lang: str
-    seniority: str
-
-
-class Meeting(TypedDict):
-    """The encounter, in words as a letter uses them ("Tuesday", "11 March"); "" where unknown."""
-
-    kind: str
-    weekday: str
-    date: str
-    place: str
-    about: str
-
-
-class Promise(TypedDict):
-    """What the writer said they would do; `due` as words ("Friday"), "" where none was said."""
-
-    text: str
-    due: str
-
-
-class Fitting(TypedDict):
-    """What the policy says of this note: what it may offer, its first line and its closing one, its length."""
-
-    offers: list[str]
-    greeting: str
-    closing: str
-    shortest: int
-    longest: int
-
-
-class Facts(TypedDict):
-    """All that a template may know of one thanks: plain values only. `variant` counts its wordings from 1."""
-
-    me: Me
-    person: Person
-    meeting: Meeting
-    details: list[str]
-    promises: list[Promise]
-    others: list[str]
-    via: str
-    days_since: int
-    belated: bool
-    variant: int
-    fitting: Fitting
-
-
-def fitting(rule: policy.Rule, name: str) -> Fitting:
-    """Give what of the policy's row a note of somebody of this name needs."""
-    forms = {"he": rule.greeting_he, "she": rule.greeting_she}
-    greeting = forms.get(names.pronoun(name), "") or rule.greeting
-    return {
-        "offers": list(rule.offers),
-        "greeting": names.filled(greeting, name, GAP),
-        "closing": rule.closing,
-        "shortest": rule.shortest,
-        "longest": rule.longest,
-    }
-
-
-class Finding(TypedDict):
-    """One thing the check says of a draft; `where` is the offending words, or "subject" or "body"."""
-
-    code: str
-    severity: Literal["block", "warn", "hint"]
-    message: str
-    where: str
+# Nothing is known of anybody else.
+_NOTHING = Around()
 
 
 def to_come() -> Finding:
@@ -120,220 +33,326 @@ def left_alone() -> Finding:
 
 
 def check(
-    subject: str, body: str, facts: Facts, recipient: str, leaving: tuple[date, date] | None = None
+    subject: str,
+    body: str,
+    facts: Facts,
+    recipient: str,
+    leaving: tuple[date, date] | None = None,
+    around: Around = _NOTHING,
 ) -> list[Finding]:
     """Give what is wrong with a draft, blocks first and hints last; at most one finding a code.
 
     `recipient` is the envelope address, "" while there is none. `leaving` are the day on which its words are read
-    over, and the day it leaves; None where both are the same.
+    over, and the day it leaves; None where both are the same. `around` is what the ledger knows beside this thanks.
     """
     # An editor may save accents decomposed; facts are kept in NFC.
     body = unicodedata.normalize("NFC", body)
-    text, details = core(body, facts), facts["details"]
+    text, details, known = core(body, facts), facts["details"], language.of(facts["person"]["lang"])
     findings = (
         check_headers(subject, recipient),
-        check_gap(subject, body),
-        check_greeting(body, facts["person"]["name"]),
-        check_detail(body, details),
-        check_ask(subject, text),
-        check_length(text, facts["fitting"]),
-        check_offer(subject, text, facts["fitting"]),
-        check_self_talk(text),
-        check_third_person(details),
-        check_gush(text),
-        check_subject(subject),
-        check_praise(text),
-        check_relative_date(subject, text, leaving),
+        check_gap(subject, body, known),
+        check_greeting(body, facts, known),
+        grounding.check_person(text, facts, around, known),
+        grounding.check_typo(text, facts, known),
+        check_detail(body, details, known),
+        check_ask(subject, text, known),
+        check_length(text, facts["fitting"], known),
+        check_offer(subject, text, facts["fitting"], known),
+        check_self_talk(text, known),
+        check_third_person(details, text, known),
+        check_register(text, facts["person"]["seniority"], known),
+        check_script(subject, body, known),
+        reuse.check_reuse(text, _cores(around, facts), known),
+        grounding.check_grounding(subject, _GAPS.sub(" ", text), facts, around, known),
+        grounding.check_promise(text, facts, known),
+        check_gush(text, known),
+        check_stock(text, known),
+        check_subject(subject, known),
+        check_praise(text, known),
+        check_often(around),
+        check_give(text, around, known),
+        check_relative_date(subject, text, leaving, known),
     )
-    return sorted((one for one in findings if one), key=lambda one: _SEVERITIES.index(one["severity"]))
+    told: dict[str, Finding] = {}
+    for one in filter(None, findings):
+        told.setdefault(one["code"], one)
+    return sorted(told.values(), key=lambda one: SEVERITIES.index(one["severity"]))
+
+
+# LinkedIn's notes to somebody new are cut there for most of its users.
+LONGEST_MESSAGE = 200
+# What holds for a letter alone.
+_OF_LETTERS = ("length", "subject", "praise", "self-talk", "reuse")
+
+
+def check_message(text: str, facts: Facts, around: Around, *, is_short: bool) -> list[Finding]:
+    """Give what is wrong with a note that is no letter: a message, which `is_short`, or lines for a card."""
+    found = [one for one in check("", text, facts, "", around=around) if one["code"] not in _OF_LETTERS]
+    if is_short and len(text) > LONGEST_MESSAGE:
+        said = f"it is long: {len(text)} characters, a message has {LONGEST_MESSAGE}."
+        found.append(finding("length", WARN, said, "body"))
+    return found
+
+
+def _cores(around: Around, facts: Facts) -> Around:
+    """Give other notes without their greetings and closings."""
+    earlier, panel = ([core(body, facts) for body in bodies] for bodies in (around.earlier, around.panel))
+    return around._replace(earlier=tuple(earlier), panel=tuple(panel))
 
 
 def core(body: str, facts: Facts) -> str:
     """Give the part of a letter that is counted: without greeting, closing line and signature."""
+    known = language.of(facts["person"]["lang"])
     lines = [line.strip() for line in body.splitlines() if line.strip()]
-    if lines and names.is_greeting_line(lines[0], facts["person"]["name"]):
+    lines = lines[_greeting_place(lines, facts, known) + 1 :]
+    # A "how do you do" on a line of its own belongs to the greeting, as Chinese has it.
+    if lines and len(lines) > 1 and names.is_only_honorific(lines[0], known):
         lines = lines[1:]
     me = facts["me"]
-    ending = {line.strip() for line in (*me["signature"].splitlines(), me["name"])}
+    ending = {line.strip() for line in (*me["signature"].splitlines(), me["name"], names.first(me["name"]))}
     while lines and lines[-1] in ending:
         lines.pop()
-    if lines and _CLOSING.fullmatch(lines[-1]):
+    if lines and (lines[-1] == facts["fitting"]["closing"] or _closing(known.code).fullmatch(lines[-1])):
         lines.pop()
     return "\n".join(lines)
 
 
+def _greeting_place(lines: list[str], facts: Facts, known: Language) -> int:
+    """Give which line is the greeting, -1 for none; in some languages the company's name stands over it."""
+    name = facts["person"]["name"]
+    for place, line in enumerate(lines[: known.words.greeting_lines]):
+        if line == facts["fitting"]["greeting"] or names.is_greeting_line(line, name, known):
+            return place
+    return -1
+
+
 def word_count(body: str, facts: Facts) -> int:
     """Count the words between greeting and closing, as the `length` rule does."""
-    return len(_words(core(body, facts)))
+    return len(words_of(core(body, facts), language.of(facts["person"]["lang"])))
 
 
-# "With best wishes," and its like: a few words and a comma, or one of the bare usual ones.
-_CLOSING = re.compile(
-    r"[^\s,.?!]+(?: [^\s,.?!]+){0,3},|(?:best|kind|warm) (?:regards|wishes)|all the best|cheers", re.IGNORECASE
-)
-
-_WORD = re.compile(r"\w+(?:-\w+)*")
-
-
-def _words(text: str) -> list[str]:
-    # "you're" is "you" and a tail; the tail is no word of its own, so that "I'd" counts as one.
-    return _WORD.findall(re.sub(r"(?<=\w)['\N{RIGHT SINGLE QUOTATION MARK}]\w+", "", text))
-
-
-def _finding(code: str, severity: Literal["block", "warn", "hint"], message: str, where: str) -> Finding:
-    return {"code": code, "severity": severity, "message": message, "where": where}
+@cache
+def _closing(code: str) -> re.Pattern[str]:
+    """Give the pattern of "With best wishes," and its like: a few words and a comma, or one of the usual ones."""
+    known = language.read(code)
+    return any_of([r"[^\s,.?!]+(?: [^\s,.?!]+){0,3},", *known.words.closings], known)
 
 
 def check_headers(subject: str, recipient: str) -> Finding | None:
     """Block a subject that could start another header, and a recipient that is not exactly one address."""
     if any(addresses.is_unsafe(char) for char in subject):
-        return _finding("headers", BLOCK, "the subject has a line break or a control character.", "subject")
+        return finding("headers", BLOCK, "the subject has a line break or a control character.", "subject")
     if not recipient:
         return None
     try:
         addresses.check_address(recipient)
     except UsageError as error:
-        return _finding("headers", BLOCK, error.message, addresses.display_safe(recipient))
+        return finding("headers", BLOCK, error.message, addresses.display_safe(recipient))
     return None
 
 
 _GAPS = re.compile(
-    r"\[(?:\.\.\.|\N{HORIZONTAL ELLIPSIS})\]|(?<!\w)\[[^\W\d][^\]\n]{0,40}\]"  # [Name], but neither [1] nor items[i]
+    r"\[(?:\.\.\.|\N{HORIZONTAL ELLIPSIS})\]"
+    r"|(?<![A-Za-z0-9_])\[[^\W\d][^\]\n]{0,40}\]"  # [Name], but neither [1] nor items[i]
     r"|\{\{[^{}\n]*\}\}|\{\{|\}\}|\{%|%\}"
-    r"|(?<!\w)<[^\W\d][\w '-]{1,40}>"  # <name>, but neither <ada@example.com> nor Option<String>
-    r"|\b(?:TODO|TBD|FIXME|XXX+)\b|_{3,}"
-    r"|^(?:[Dd]ear|[Hh]i|[Hh]ello)\s*[,:!](?=\s*$)",
-    re.MULTILINE,
+    r"|(?<![A-Za-z0-9_])<[^\W\d][\w '-]{1,40}>"  # <name>, but neither <ada@example.com> nor Option<String>
+    r"|(?<![A-Za-z0-9_])(?:TODO|TBD|FIXME|XXX+)(?![A-Za-z0-9_])|_{3,}"
+    r"|[\u25cb\u3007\u25cf\u25b3\u25a1]{2,}|\uff3f{2,}"  # circles and lines, as forms in Japanese have them
+    r"|[\u3010\u3014\uff3b][^\u3011\u3015\uff3d\n]{1,14}[\u3011\u3015\uff3d]"  # such names in Chinese brackets
 )
 
 
-def check_gap(subject: str, body: str) -> Finding | None:
+@cache
+def _nameless(code: str) -> re.Pattern[str]:
+    """Give the pattern of a greeting of nobody: "Dear ,"."""
+    known = language.read(code)
+    salutation = any_of([known.words.salutation], known).pattern
+    return re.compile(rf"^{salutation}\s*[,:!\uff0c\uff1a\uff01](?=\s*$)", re.MULTILINE | re.IGNORECASE)
+
+
+def check_gap(subject: str, body: str, known: Language) -> Finding | None:
     """Block what is still to be filled in."""
-    found = _unique(match.group() for match in _GAPS.finditer(f"{subject}\n{body}"))
-    return _finding("gap", BLOCK, f"something is still to be filled in: {found}.", found) if found else None
+    first = body.lstrip().partition("\n")[0]
+    gaps = (*_GAPS.finditer(f"{subject}\n{body}"), *_nameless(known.code).finditer(first))
+    found = unique(match.group() for match in gaps)
+    return finding("gap", BLOCK, f"something is still to be filled in: {found}.", found) if found else None
 
 
-def check_greeting(body: str, name: str) -> Finding | None:
+def check_greeting(body: str, facts: Facts, known: Language) -> Finding | None:
     """Block a greeting that is not the recipient's name as it is stored (first, last or full)."""
-    line = next((line.strip() for line in body.splitlines() if line.strip()), "")
-    if _GAPS.search(line) or names.is_greeted(line, name):
+    lines, name = [line.strip() for line in body.splitlines() if line.strip()], facts["person"]["name"]
+    place = max(_greeting_place(lines, facts, known), 0)
+    line = lines[place] if lines else ""
+    if _is_right_greeting(line, facts, known) or _GAPS.search(line) or _nameless(known.code).match(line):
         return None
-    first, said = names.first(name), names.greeting_words(line)
+    slip, right = names.greeted_slip(line, name, known)
+    if slip:
+        return finding("typo", BLOCK, f"a name is misspelt: {slip} for {right}.", f"{slip} for {right}")
+    first, said = names.first(name), names.greeting_words(line, known)
     if not said:
-        return _finding("greeting", BLOCK, f"the letter does not start by greeting {first}.", "body")
-    return _finding("greeting", BLOCK, f'the letter says "{said}", the person is {first}.', said)
+        return finding("greeting", BLOCK, f"the letter does not start by greeting {first}.", "body")
+    return finding("greeting", BLOCK, f'the letter says "{said}", the person is {first}.', said)
 
 
-# Words that any thank-you note has; on their own they show nothing of this meeting.
-_COMMON_WORDS = """
-    a about after all also an and any are as at be because been before but by can could did do does for from had has
-    have he her his how i if in into is it its just keep kind like made make makes may me more most much my never no
-    not of off on one or our out over she so some take taken than thank thanks that the their them then there these
-    they thing this those time to too took up us very was way we were what when where which who why will with would you
-    your yours
-"""
-_COMMON = frozenset(_COMMON_WORDS.split())
+def _is_right_greeting(line: str, facts: Facts, known: Language) -> bool:
+    """Say whether a line greets the person, alone or with others who were there, or by a title that is enough."""
+    name, is_above = facts["person"]["name"], facts["person"]["seniority"] == "above"
+    if line == facts["fitting"]["greeting"] or names.is_greeted(line, name, known):
+        return True
+    return names.are_greeted(line, [name, *facts["others"]], known) or (
+        is_above and names.is_courtesy(line, name, known)
+    )
 
 
-def check_detail(body: str, details: list[str]) -> Finding | None:
+def check_detail(body: str, details: list[str], known: Language) -> Finding | None:
     """Block a note with nothing of this meeting in it, and one for which no detail was noted."""
     noted = [detail for detail in details if detail.strip()]
     if not noted:
-        return _finding("detail", BLOCK, "no detail of this meeting is noted yet.", "body")
-    if any(_mentions(body, detail) for detail in noted):
+        return finding("detail", BLOCK, "no detail of this meeting is noted yet.", "body")
+    if any(_mentions(body, detail, known) for detail in noted):
         return None
-    return _finding("detail", BLOCK, f'nothing of this meeting is in it, such as "{noted[0]}".', "body")
+    return finding("detail", BLOCK, f'nothing of this meeting is in it, such as "{noted[0]}".', "body")
 
 
-def _mentions(body: str, detail: str) -> bool:
-    """Say whether two words in a row of the detail, one of them telling, are in the body.
+def _mentions(body: str, detail: str, known: Language) -> bool:
+    """Say whether a few words in a row of the detail (`Words.run`), one of them telling, are in the body.
 
-    A detail of one or two words must be there whole, and so must one made of common words only.
+    A detail of fewer words must be there whole, and so must one made of common words only.
     """
-    words = [word.casefold() for word in _words(detail)]
+    words = [word.casefold() for word in words_of(detail, known)]
     if not words:
         return detail.strip() in body
-    told = " ".join(["", *(word.casefold() for word in _words(body)), ""])
-    pairs = [pair for pair in pairwise(words) if not _COMMON.issuperset(pair)]
-    runs = [" ".join(pair) for pair in pairs] if len(words) > 1 and pairs else [" ".join(words)]
-    return any(f" {run} " in told for run in runs)
+    told = " ".join(["", *(word.casefold() for word in words_of(body, known)), ""])
+    size, common = known.words.run, listed(known.words.common)
+    runs = [words[start : start + size] for start in range(len(words) - size + 1)]
+    telling = [run for run in runs if not common.issuperset(run)] or [words]
+    return any(f" {' '.join(run)} " in told for run in telling) or _retells(body, detail, known)
 
 
-def check_length(text: str, fitting: Fitting) -> Finding | None:
+def _retells(body: str, detail: str, known: Language) -> bool:
+    """Say whether half the telling words of a detail, and two at least, are in the body in whatever form and order."""
+    stems, said = telling_stems(detail, known), plain(body).casefold()
+    here = sum(stem in said for stem in stems)
+    return here >= 2 and here * 2 >= len(stems)  # noqa: PLR2004  one may be chance
+
+
+def check_length(text: str, fitting: Fitting, known: Language) -> Finding | None:
     """Warn of a letter that is shorter or longer than fitting, greeting and closing aside."""
-    count, shortest, longest = len(_words(text)), fitting["shortest"], fitting["longest"]
+    shortest, longest, by_characters = fitting["shortest"], fitting["longest"], known.words.by_characters
+    # As people count them there, signs are characters too.
+    count, unit = (len("".join(text.split())), "characters") if by_characters else (len(words_of(text, known)), "words")
     if count < shortest:
-        return _finding("length", WARN, f"it is short: {count} words, at least {shortest} are better.", "body")
+        return finding("length", WARN, f"it is short: {count} {unit}, at least {shortest} are better.", "body")
     if count > longest:
-        return _finding("length", WARN, f"it is long: {count} words, at most {longest} are better.", "body")
+        return finding("length", WARN, f"it is long: {count} {unit}, at most {longest} are better.", "body")
     return None
 
 
-def check_offer(subject: str, text: str, fitting: Fitting) -> Finding | None:
+def check_offer(subject: str, text: str, fitting: Fitting, known: Language) -> Finding | None:
     """Block an offer that is not fitting here: a coffee, a meal or a meeting costs somebody above you more time."""
-    found = _unique(words for offer, words in offers.find(f"{subject}\n{text}") if offer not in fitting["offers"])
-    return _finding("offer", BLOCK, f"it offers what is not fitting here: {found}.", found) if found else None
+    made = offers.find(f"{subject}\n{text}", known)
+    found = unique(words for offer, words in made if offer not in fitting["offers"])
+    return finding("offer", BLOCK, f"it offers what is not fitting here: {found}.", found) if found else None
 
 
-_OWN = frozenset({"i", "me", "my", "mine", "myself"})
-_THEIRS = frozenset({"you", "your", "yours", "yourself", "yourselves"})
+# One "I" more than "you" is no vanity.
+MARGIN = 1
 
 
-def check_self_talk(text: str) -> Finding | None:
-    """Warn of a letter that says I, me, my and mine more often than you, your and yours."""
-    words = [word.casefold() for word in _words(text)]
-    own, theirs = [word for word in words if word in _OWN], [word for word in words if word in _THEIRS]
-    if len(own) <= len(theirs):
+def check_self_talk(text: str, known: Language) -> Finding | None:
+    """Warn of a letter that speaks of I, me, my and mine more often than of you, your and yours.
+
+    It does not apply where a language leaves both words out, as Japanese does: its table lists none.
+    """
+    own, theirs = (found_in(text, part, known) for part in (known.words.own, known.words.theirs))
+    if len(own) <= len(theirs) + MARGIN:
         return None
     said = f"it is more about you than about them: {len(own)} times I or me, {len(theirs)} times you."
-    return _finding("self-talk", WARN, said, _unique("I" if word == "i" else word for word in own))
+    return finding("self-talk", WARN, said, unique(own))
 
 
-def check_ask(subject: str, text: str) -> Finding | None:
-    """Block a thank-you that asks for a job or a favour."""
-    found = _unique(asks.find(f"{subject}\n{text}"))
-    return _finding("ask", BLOCK, f"a thank-you asks for nothing, this one does: {found}.", found) if found else None
-
-
-def check_gush(text: str) -> Finding | None:
-    """Warn of exclamation marks, emoji, superlatives and words of thanks that are too many."""
-    found = _unique(tone.gush(text))
-    return _finding("gush", WARN, f"it is loud; say it once, plainly: {found}.", found) if found else None
-
-
-def check_subject(subject: str) -> Finding | None:
-    """Warn of a subject that is empty, says nothing, is long or shouts."""
-    fault = tone.subject_fault(subject)
-    return _finding("subject", WARN, fault, "subject") if fault else None
-
-
-def check_praise(text: str) -> Finding | None:
-    """Hint at a letter without a word of what they did, or how they are."""
-    if tone.praises(text):
+def check_register(text: str, seniority: str, known: Language) -> Finding | None:
+    """Warn of a word that is too familiar towards somebody above, such as du; English has none."""
+    # What is quoted is somebody's own words.
+    found = found_in(grounding.unquoted(text), known.words.familiar, known) if seniority == "above" else []
+    if not found:
         return None
-    return _finding("praise", HINT, 'say what they did: "you took the time to ...".', "body")
+    words = unique(found)
+    return finding("register", WARN, f"it is too familiar towards somebody above you: {words}.", words)
 
 
-_THIRD = frozenset({"he", "she", "they", "him", "her", "his", "hers"})
+def check_script(subject: str, body: str, known: Language) -> Finding | None:
+    """Warn of characters of another script, such as simplified ones in a letter to Hong Kong."""
+    foreign = frozenset(known.words.foreign)
+    found = unique(char for char in f"{subject}{body}" if char in foreign)
+    return finding("script", WARN, f"two scripts are mixed: {found}.", found) if found else None
 
 
-def check_third_person(details: list[str]) -> Finding | None:
-    """Warn of details that speak about the person instead of to them."""
-    found = _unique(word for detail in details for word in _words(detail) if word.casefold() in _THIRD)
-    return _finding("third-person", WARN, f"say it to them, with you: {found}.", found) if found else None
+def check_ask(subject: str, text: str, known: Language) -> Finding | None:
+    """Block a thank-you that asks for a job or a favour."""
+    found = unique(asks.find(f"{subject}\n{text}", known))
+    words = found.removesuffix("?") + "more than one question" if found.endswith("?") else found
+    return finding("ask", BLOCK, f"a thank-you asks for nothing, this one does: {words}.", found) if found else None
 
 
-def check_relative_date(subject: str, text: str, leaving: tuple[date, date] | None) -> Finding | None:
+def check_gush(text: str, known: Language) -> Finding | None:
+    """Warn of exclamation marks, emoji, superlatives and words of thanks that are too many."""
+    found = unique(tone.gush(text, known))
+    return finding("gush", WARN, f"it is loud; say it once, plainly: {found}.", found) if found else None
+
+
+def check_stock(text: str, known: Language) -> Finding | None:
+    """Hint at phrases that any letter may have, and that say nothing of the two who write and read."""
+    found = unique(tone.stock(text, known))
+    return finding("stock", HINT, f"it could stand in any letter; leave it out: {found}.", found) if found else None
+
+
+def check_subject(subject: str, known: Language) -> Finding | None:
+    """Warn of a subject that is empty, says nothing, is long or shouts."""
+    fault = tone.subject_fault(subject, known)
+    return finding("subject", WARN, fault, "subject") if fault else None
+
+
+def check_praise(text: str, known: Language) -> Finding | None:
+    """Hint at a letter without a word of what they did, or how they are."""
+    if tone.praises(text, known):
+        return None
+    return finding("praise", HINT, 'say what they did: "you took the time to ...".', "body")
+
+
+def check_often(around: Around) -> Finding | None:
+    """Block one letter more where those before it went unanswered."""
+    return finding("often", BLOCK, around.too_often, "to") if around.too_often else None
+
+
+def check_give(text: str, around: Around, known: Language) -> Finding | None:
+    """Hint at one thing to give, where it is known what they care about and the note has nothing of it."""
+    if not around.interests or gives(text, around, known):
+        return None
+    about = around.interests[0]
+    return finding("give", HINT, f"they care about {about}: if you have something for that, give it.", about)
+
+
+def gives(text: str, around: Around, known: Language) -> bool:
+    """Say whether a note has something of what they care about, or offers help."""
+    offered = any(offer == "help" for offer, _ in offers.find(text, known))
+    return offered or any(_mentions(text, one, known) for one in around.interests)
+
+
+def check_third_person(details: list[str], text: str, known: Language) -> Finding | None:
+    """Warn of a detail that speaks about the person instead of to them, and stands so in the letter."""
+    about = [one for one in details if not found_in(one, known.words.theirs, known) and one[1:].rstrip(".") in text]
+    found = unique(word for detail in about for word in found_in(detail, known.words.third, known))
+    return finding("third-person", WARN, f"say it to them, with you: {found}.", found) if found else None
+
+
+def check_relative_date(subject: str, text: str, leaving: tuple[date, date] | None, known: Language) -> Finding | None:
     """Warn of words like "yesterday": the letter may be read on another day; block where they are wrong on leaving."""
-    found = [*days.find(subject), *days.find(text)]
+    found = [*days.find(subject, known), *days.find(text, known)]
     if not found:
         return None
     wrong = [one for one in found if leaving and not one.holds(*leaving)]
-    words = _unique(one.words.lower() for one in wrong or found)
+    words = unique(one.words.lower() for one in wrong or found)
     if wrong:
-        return _finding("relative-date", BLOCK, f"it leaves on another day, when this is not true: {words}.", words)
-    return _finding("relative-date", WARN, f"it may be read on another day: name the day, not {words}.", words)
-
-
-def _unique(words: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(words))
+        return finding("relative-date", BLOCK, f"it leaves on another day, when this is not true: {words}.", words)
+    return finding("relative-date", WARN, f"it may be read on another day: name the day, not {words}.", words)

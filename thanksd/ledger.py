@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Update, and_, bindparam, case, delete, insert, literal, null, select, update
+from sqlalchemy import Connection, Update, and_, bindparam, case, delete, func, insert, literal, null, select, update
 
 from thanksd import journal, states
 from thanksd.addresses import fold
@@ -32,19 +32,31 @@ class Encounter(NamedTuple):
     about: str
 
 
+class Promised(NamedTuple):
+    """What a new promise is given: its words, its day if one was said, and when to nudge about it (UTC)."""
+
+    text: str
+    due: datetime | None
+    popup_at: datetime
+
+
 class Owing(NamedTuple):
-    """What a new thanks is given: moments (UTC), details, promises as (text, due), a forced template, its owner."""
+    """What a new thanks is given: moments (UTC), details, promises, a forced template, its owner.
+
+    `outcome_of` is the thanks whose outcome it tells.
+    """
 
     nudge_at: datetime
     due_by: datetime
     popup_at: datetime
     outright: bool
     details: Sequence[str]
-    promises: Sequence[tuple[str, datetime | None]]
+    promises: Sequence[Promised]
     template: str | None
     via_id: int | None
     practice: bool = False
     owner: str = ""
+    outcome_of: int | None = None
 
 
 def add_person(connection: Connection, now: datetime, name: str, email: str | None, **facts: str | None) -> int:
@@ -106,6 +118,7 @@ def owe(connection: Connection, now: datetime, person: int, meeting: int, owing:
         "outright": owing.outright,
         "practice": owing.practice,
         "owner": owing.owner,
+        "outcome_of": owing.outcome_of,
         "created_at": now,
         "changed_at": now,
     }
@@ -115,12 +128,23 @@ def owe(connection: Connection, now: datetime, person: int, meeting: int, owing:
     return number
 
 
-def set_promises(connection: Connection, thanks: int, promises: Sequence[tuple[str, datetime | None]]) -> None:
-    """Put these promises, as (text, due), in place of the ones a thanks had."""
-    connection.execute(delete(Promise).where(Promise.thanks_id == thanks))
+def set_promises(connection: Connection, thanks: int, promises: Sequence[Promised]) -> None:
+    """Put these promises in place of the ones a thanks had."""
+    drop_promises(connection, [thanks])
     if promises:
-        rows = [{"thanks_id": thanks, "text": text, "due": due, "done_at": None} for text, due in promises]
+        rows = [{"thanks_id": thanks, "done_at": None, **one._asdict()} for one in promises]
         connection.execute(insert(Promise), rows)
+
+
+def drop_promises(connection: Connection, thanks: Sequence[int]) -> None:
+    """Remove the promises of these thanks; a popup about one that stands on a screen is nobody's then, and closed."""
+    theirs = select(Promise.id).where(Promise.thanks_id.in_(thanks))
+    connection.execute(
+        update(Nudge)
+        .where(Nudge.promise_id.in_(theirs))
+        .values(answered_at=func.coalesce(Nudge.answered_at, Nudge.attempted_at), promise_id=None)
+    )
+    connection.execute(delete(Promise).where(Promise.thanks_id.in_(thanks)))
 
 
 def get(connection: Connection, thanks: int) -> AnyRow:

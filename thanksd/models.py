@@ -100,7 +100,10 @@ def _only(name: str, column: str, condition: str, *, unique: bool = False) -> In
 
 
 class Person(Base):
-    """Somebody you met. `name_key` and `email_key` are folded (case, accents) for finding them again."""
+    """Somebody you met. `name_key` and `email_key` are folded (case, accents) for finding them again.
+
+    `replied_at` is when you last heard from them, as far as you said so.
+    """
 
     __tablename__ = "person"
     __table_options__ = _NEVER_REUSED
@@ -113,6 +116,7 @@ class Person(Base):
     tz: ColumnClause[str | None] = Column(String)
     seniority: ColumnClause[str] = Column(String, nullable=False)
     created_at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
+    replied_at: ColumnClause[datetime | None] = Column(UtcDateTime)
 
 
 class Meeting(Base):
@@ -143,6 +147,8 @@ class Thanks(Base):
     `owner` is the folded address of the one who had the meeting and owes the thanks, in a ledger that several share;
     empty in a ledger of one's own.
 
+    `outcome_of` is the thanks to somebody else whom this person introduced: this one tells what came of it.
+
     Person and meeting are null, together, where somebody was forgotten: the row is nobody's, stays for the counts
     alone, and its uid is the salted hash of the one it had.
     """
@@ -152,6 +158,7 @@ class Thanks(Base):
         UniqueConstraint("person_id", "meeting_id"),
         _only("thanks_open", "nudge_at", "closed_at IS NULL"),
         _only("thanks_popup", "popup_at", "popup_at IS NOT NULL"),
+        _only("thanks_via", "via_id", "via_id IS NOT NULL"),
     )
     __table_options__ = _NEVER_REUSED
     id: ColumnClause[int] = Column(Integer, primary_key=True)
@@ -175,12 +182,14 @@ class Thanks(Base):
     undo_nudge_at: ColumnClause[datetime | None] = Column(UtcDateTime)
     practice: ColumnClause[bool] = Column(Boolean, server_default=false(), nullable=False)
     owner: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
+    outcome_of: ColumnClause[int | None] = Column(Integer)
 
 
 class Promise(Base):
-    """Something you said you would do for them."""
+    """Something you said you would do for them. `popup_at` is when its next popup may show, null once it is done."""
 
     __tablename__ = "promise"
+    __table_args__ = (_only("promise_popup", "popup_at", "popup_at IS NOT NULL"),)
     id: ColumnClause[int] = Column(Integer, primary_key=True)
     thanks_id: ColumnClause[int] = Column(
         Integer, ForeignKey("thanks.id", ondelete="CASCADE"), index=True, nullable=False
@@ -188,6 +197,20 @@ class Promise(Base):
     text: ColumnClause[str] = Column(String, nullable=False)
     due: ColumnClause[datetime | None] = Column(UtcDateTime)
     done_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+    popup_at: ColumnClause[datetime | None] = Column(UtcDateTime)
+
+
+class Interest(Base):
+    """What somebody cares about, from where you know it, and since when: the seed of something to give."""
+
+    __tablename__ = "interest"
+    id: ColumnClause[int] = Column(Integer, primary_key=True)
+    person_id: ColumnClause[int] = Column(
+        Integer, ForeignKey("person.id", ondelete="CASCADE"), index=True, nullable=False
+    )
+    text: ColumnClause[str] = Column(String, nullable=False)
+    source: ColumnClause[str] = Column(String, nullable=False)
+    at: ColumnClause[datetime] = Column(UtcDateTime, nullable=False)
 
 
 class Draft(Base):
@@ -219,7 +242,7 @@ class Letter(Base):
     it was confirmed to leave at; `send_after` moves with every deferral. `copy` says how the copy to oneself stands:
     empty (none wanted), due, trying, left or failed. `writer` is whose thanks it gives (`Thanks.owner`); `owner` is the
     process that has it in hand. `seat` is the installation that tried it last (`Store.seat`): it is that one's login
-    which a letter waits for.
+    which a letter waits for. `intent` is what it was besides: thanks, give or ask (`states.INTENTS`).
     """
 
     __tablename__ = "letter"
@@ -250,6 +273,7 @@ class Letter(Base):
     copy: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
     writer: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
     seat: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
+    intent: ColumnClause[str] = Column(String, server_default=text("'thanks'"), nullable=False)
 
 
 class Attempt(Base):
@@ -271,7 +295,8 @@ class Nudge(Base):
 
     `popup_id` and `server` name the popup on the desktop; `closed_at` and `withdrawn_at` say that it is gone, closed
     by the owner or lost with its server. `seat` is the installation on whose desktop it is, where several daemons share
-    the ledger (`Store.seat`). `thanks_id` is null for one that is about no thanks: the weekly question.
+    the ledger (`Store.seat`). `thanks_id` is null for one that is about no thanks: the weekly question, or a promise
+    (`promise_id`).
     """
 
     __tablename__ = "nudge"
@@ -293,6 +318,7 @@ class Nudge(Base):
     answer: ColumnClause[str | None] = Column(String)
     error: ColumnClause[str | None] = Column(String)
     seat: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
+    promise_id: ColumnClause[int | None] = Column(Integer)
 
 
 class Event(Base):

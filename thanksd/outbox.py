@@ -88,11 +88,17 @@ class Result(NamedTuple):
 
 
 def confirm(
-    connection: Connection, now: datetime, draft: AnyRow, sender: str, send_after: datetime, writer: str = ""
+    connection: Connection,
+    now: datetime,
+    draft: AnyRow,
+    sender: str,
+    send_after: datetime,
+    writer: str = "",
+    intent: str = "thanks",
 ) -> int:
     """Put the prepared bytes of a draft into the outbox: state queued. The unique index refuses a second one.
 
-    `writer` is the owner of its thanks.
+    `writer` is the owner of its thanks, `intent` one of `states.INTENTS`.
     """
     values: dict[str, Any] = {
         "thanks_id": draft.thanks_id,
@@ -112,6 +118,7 @@ def confirm(
         "leaves_at": send_after,
         "server_reply": "",
         "writer": writer,
+        "intent": intent,
     }
     number = add_row(connection, Letter, **values)
     ledger.confirm(connection, now, draft.thanks_id)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from thanksd.etiquette import GAP, Meeting, Promise
+from thanksd.facts import GAP, Meeting, Promise
 
 
 def _set(words: str) -> frozenset[str]:
@@ -208,12 +208,12 @@ def at_place(place: str) -> str:
 
 def on_day(meeting: Meeting, days_since: int) -> str:
     """Give " on Tuesday", after more than six days " on 11 March", "" where neither is known."""
-    day = meeting["date"] or meeting["weekday"] if days_since > _DAYS_OF_A_WEEKDAY else meeting["weekday"]
+    day = meeting["date"] or meeting["weekday"] if days_since > DAYS_OF_A_WEEKDAY else meeting["weekday"]
     return f" on {day or meeting['date']}" if day or meeting["date"] else ""
 
 
 # The day a week ago has the same name as today.
-_DAYS_OF_A_WEEKDAY = 6
+DAYS_OF_A_WEEKDAY = 6
 
 
 def topic(about: str) -> str:

@@ -23,7 +23,8 @@ class Rule(NamedTuple):
     `earliest` and `belated` are spans after the meeting, `nudge` and `best_by` words that `timing.schedule` reads.
     `offers` are some of OFFERS. A greeting has {first}, {last}, {full} and {title} in it; `greeting_he` and
     `greeting_she` are for a name that says which ("" where that makes no difference). `shortest` and `longest` are in
-    words, or in characters where the language has none between spaces.
+    words, or in characters where the language has none between spaces. `most` letters may go unanswered `within` a
+    span; what is an `encounter` answers those before it.
     """
 
     earliest: str
@@ -38,6 +39,9 @@ class Rule(NamedTuple):
     closing: str
     shortest: int
     longest: int
+    most: int
+    within: str
+    encounter: bool
 
 
 OFFERS = ("coffee", "meal", "meeting", "connection", "help")
@@ -61,7 +65,7 @@ SYNONYMS = {
 SENIORITIES = ("peer", "above")
 
 # The languages whose templates are shipped; a user's own templates may add more.
-LANGUAGES = ("en",)
+LANGUAGES = ("en", "de", "fr", "es", "ja", "zh")
 
 # In every zone folder, yet no place: they mean this machine, or count leap seconds.
 _NO_PLACE = ("localtime", "posixrules", "Factory", "posix/", "right/")
@@ -94,7 +98,13 @@ def rule(kind: str, lang: str = "en", seniority: str = "peer", own: Mapping[str,
     row = row._replace(**given)
     if "greeting" in given:
         row = row._replace(greeting_he="", greeting_she="")
+    if lang.lower().startswith(_WITHOUT_SHARP_S):
+        row = row._replace(closing=row.closing.replace("ß", "ss"))
     return row._replace(offers=tuple(one for one in row.offers if one in OFFERS))
+
+
+# Where German is written with ss alone: Switzerland and Liechtenstein (conviva-plus.ch).
+_WITHOUT_SHARP_S = ("de-ch", "de-li")
 
 
 @cache
@@ -113,6 +123,11 @@ _SCRIPTS = {
     **dict.fromkeys(("zh", "zh-cn", "zh-sg", "zh-hans"), "zh-hans"),
     **dict.fromkeys(("zh-hk", "zh-tw", "zh-mo", "zh-hant"), "zh-hant"),
 }
+
+
+def encounters() -> tuple[str, ...]:
+    """Give the kinds that are encounters."""
+    return tuple(kind for kind in kinds() if _rule(kind, "en", "peer").encounter)
 
 
 def culture(lang: str) -> str:
@@ -147,18 +162,17 @@ def known_seniority(word: str) -> str:
 
 
 def known_language(word: str, languages: Collection[str] = LANGUAGES) -> str:
-    """Give a language tag in lower case: a code there are templates for, with or without a region ("en", "en-gb").
+    """Give a language tag in lower case: a code there are templates for, with or without script and region ("zh-hk").
 
-    `languages` are the codes there are templates for. The form is BCP 47's (RFC 5646), cut to language and region.
-    Raises UsageError with the nearest right one.
+    `languages` are the codes there are templates for. The form is BCP 47's (RFC 5646), cut to language, script (of
+    Chinese alone, which is written in two) and region. Raises UsageError with the nearest right one.
     """
-    code, dash, region = word.strip().lower().replace("_", "-").partition("-")
-    if code not in languages or (dash and not _is_region(region)):
-        error = _unknown(word, "language", languages)
-        raise UsageError(
-            error.message, f"Only English ships so far. {error.hint}" if languages == LANGUAGES else error.hint
-        )
-    return f"{code}{dash}{region}"
+    code, *rest = word.strip().lower().replace("_", "-").split("-")
+    script = rest[:1] if code == "zh" and rest[:1] in (["hans"], ["hant"]) else []
+    region = rest[len(script) :]
+    if code not in languages or len(region) > 1 or not all(map(_is_region, region)):
+        raise _unknown(word, "language", languages)
+    return "-".join([code, *script, *region])
 
 
 def _is_region(text: str) -> bool:

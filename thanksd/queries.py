@@ -264,14 +264,6 @@ def person_with_email(connection: Connection, email: str) -> AnyRow | None:
     return connection.execute(query).one_or_none()
 
 
-def thanks_before(connection: Connection, number: int) -> int:
-    """Count the thanks for which the same person was met before."""
-    person = select(Thanks.person_id).where(Thanks.id == number).scalar_subquery()
-    earlier = Thanks.__table__.alias("earlier").c
-    query = select(func.count()).where(earlier.person_id == person, earlier.id < number)
-    return int(connection.scalar(query) or 0)
-
-
 def is_bad_address(connection: Connection, email: str | None) -> bool:
     """Say whether letters to this address came back."""
     query = select(BadAddress.email_key).where(BadAddress.email_key == fold(email or ""))

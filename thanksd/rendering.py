@@ -22,9 +22,9 @@ import markupsafe
 from jinja2.loaders import split_template_path
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from thanksd import names, phrases
+from thanksd import names, phrasing
 from thanksd.errors import TryLaterError
-from thanksd.etiquette import GAP, Facts, Person
+from thanksd.facts import GAP, Facts, Person
 
 CPU_SECONDS, WALL_SECONDS = 2, 5
 MEMORY_BYTES, OUTPUT_BYTES = 512 * 1024 * 1024, 256 * 1024
@@ -40,9 +40,14 @@ class Folder(NamedTuple):
 
 
 class Job(TypedDict):
-    """What to render: `name`, looked for in `own` and then in `shipped` folders, once for each of `facts`."""
+    """What to render: `name`, looked for in `own` and then in `shipped` folders, once for each of `facts`.
+
+    `language` is one of `policy.cultures`; `form` is that of a note (one of FORMS).
+    """
 
     name: str
+    language: str
+    form: str
     own: list[Folder]
     shipped: list[Folder]
     facts: list[Facts]
@@ -63,6 +68,10 @@ class Fault(NamedTuple):
     message: str
 
 
+# A note as a letter, as a message of 200 characters, as three lines on a card; the blocks that give it, the best first.
+FORMS = {"note": ("letter", "body"), "short": ("short",), "card": ("card",)}
+
+
 class _Confined(jinja2.BaseLoader):
     """Reads templates below one folder, and never what a symlink shows of the rest of the machine."""
 
@@ -81,8 +90,11 @@ class _Confined(jinja2.BaseLoader):
         return path.read_text(encoding="utf-8"), str(path), None
 
 
-def environment(own: Iterable[Folder], shipped: Iterable[Folder]) -> jinja2.Environment:
-    """Make the sandbox that finds templates in `own`, then in `shipped`; "shipped/NAME" names the latter outright."""
+def environment(own: Iterable[Folder], shipped: Iterable[Folder], language: str) -> jinja2.Environment:
+    """Make the sandbox that finds templates in `own`, then in `shipped`; "shipped/NAME" names the latter outright.
+
+    Its filters make sentences in `language`, one of `policy.cultures`.
+    """
     of_ours = jinja2.ChoiceLoader([_Confined(folder) for folder in shipped])
     made = ImmutableSandboxedEnvironment(
         loader=jinja2.ChoiceLoader(
@@ -98,14 +110,7 @@ def environment(own: Iterable[Folder], shipped: Iterable[Folder]) -> jinja2.Envi
     made.globals["GAP"] = GAP
     made.filters |= {
         "greeted": _greeted,
-        "remembered": phrases.remembered,
-        "promised": phrases.promised,
-        "at_place": phrases.at_place,
-        "on_day": phrases.on_day,
-        "topic": phrases.topic,
-        "thing": phrases.thing,
-        "label": phrases.label,
-        "people": phrases.people,
+        **phrasing.filters(language),
     }
     return made
 
@@ -114,30 +119,30 @@ def _greeted(person: Person) -> str:
     return names.greeting(person["name"], person["seniority"]) or GAP
 
 
-def render_here(sandbox: jinja2.Environment, name: str, facts: Facts) -> Note | Fault:
-    """Render a template in this process: for shipped ones, or inside the child."""
+def render_here(sandbox: jinja2.Environment, name: str, facts: Facts, form: str) -> Note | Fault:
+    """Render a template in this process: for shipped ones, or inside the child. `form` is one of FORMS."""
     try:
-        return _render(sandbox, name, facts)
+        return _render(sandbox, name, facts, form)
     # A template can raise anything that Python can, and all of it is the template's fault.
     except Exception as error:  # noqa: BLE001
         return _fault(error, name)
 
 
-def _render(sandbox: jinja2.Environment, name: str, facts: Facts) -> Note:
+def _render(sandbox: jinja2.Environment, name: str, facts: Facts, form: str) -> Note:
     template = sandbox.get_template(name)
     context = template.new_context(cast("dict[str, Any]", facts))
     try:
         # Running the whole fills context.blocks with those that it inherits; its text is not needed.
         _joined(template.root_render_func(context))
-        blocks = {key: _joined(stack[0](context)) for key, stack in context.blocks.items() if key in _WANTED}
+        wanted = {"subject", "thanks", *FORMS[form]}
+        blocks = {key: _joined(stack[0](context)) for key, stack in context.blocks.items() if key in wanted}
     except Exception:  # noqa: BLE001  raised again, with the template's lines in place of the compiled code's
         _raise_rewritten(sandbox)
-    _need(blocks, "subject", template.filename)
-    _need(blocks, "body", template.filename)
-    return Note(blocks["subject"], blocks.get("letter", blocks["body"]))
-
-
-_WANTED = ("subject", "body", "letter")
+    # Where a template gives no subject of its own, what it says thanks for is the subject.
+    blocks["subject"] = blocks.get("subject", "").strip() or blocks.get("thanks", "")
+    for block in ("subject", FORMS[form][-1]):
+        _need(blocks, block, template.filename)
+    return Note(blocks["subject"], blocks.get(FORMS[form][0], blocks[FORMS[form][-1]]))
 
 
 def _raise_rewritten(sandbox: jinja2.Environment) -> NoReturn:
@@ -241,8 +246,9 @@ def child(job: Job) -> None:
     """Render a job inside the child, and print the answers as JSON."""
     _limit()
     # JSON has no tuples with names.
-    sandbox = environment([Folder(*one) for one in job["own"]], [Folder(*one) for one in job["shipped"]])
-    made = [render_here(sandbox, job["name"], facts) for facts in job["facts"]]
+    own, shipped = ([Folder(*one) for one in folders] for folders in (job["own"], job["shipped"]))
+    sandbox = environment(own, shipped, job["language"])
+    made = [render_here(sandbox, job["name"], facts, job["form"]) for facts in job["facts"]]
     json.dump([{"note" if isinstance(one, Note) else "fault": one} for one in made], sys.stdout)
 
 

@@ -23,6 +23,9 @@ _THANKS_MOVES = {
 # A letter in the outbox (the words are Postfix's, where it has one).
 QUEUED, SENDING, DEFERRED, HELD = "queued", "sending", "deferred", "held"
 SENT, FAILED, CANCELLED = "sent", "failed", "cancelled"
+# What a letter was besides: thanks alone, or something given or asked with it.
+GIVE, ASK = "give", "ask"
+INTENTS = ("thanks", GIVE, ASK)
 LETTER_STATES = (QUEUED, SENDING, DEFERRED, HELD, SENT, FAILED, CANCELLED)
 LIVE = (QUEUED, SENDING, DEFERRED, HELD)
 

@@ -112,6 +112,14 @@ def late_from(rule: policy.Rule, meeting_at: datetime, due_by: datetime) -> date
         raise _bad_rule(rule.belated, "belated", 'belated = "3h" or belated = "2d"') from error
 
 
+def within(rule: policy.Rule) -> timedelta:
+    """Give the span in which letters that went unanswered are counted. Raises ConfigError."""
+    try:
+        return when.parse_duration(rule.within)
+    except UsageError as error:
+        raise _bad_rule(rule.within, "within", 'within = "30d"') from error
+
+
 def _after_meeting(words: str, setting: str, meeting_at: datetime, zone: str) -> datetime:
     said, within, hours = " ".join(words.lower().split()).partition(" in ")
     moment = _on_next_day(said, meeting_at, zone)

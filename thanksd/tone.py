@@ -9,48 +9,34 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
-from thanksd.asks import plain
+from thanksd.language import Language, any_of, found_in, plain, read
 
 MOST_MARKS, MOST_SUPERLATIVES, MOST_THANKS = 1, 1, 3
-SHORTEST_SUBJECT, LONGEST_SUBJECT = 3, 8
-
-_SUPERLATIVES = re.compile(
-    r"\b(?:absolutely|totally|incredibl[ey]|unbelievabl[ey]|amazing(?:ly)?|awesome|fantastic(?:ally)?|phenomenal"
-    r"|extraordinar(?:y|ily)|mind-?blowing|life-?changing|world-class|spectacular|out of this world|beyond words"
-    r"|wonderful(?:ly)?|perfect(?:ly)?|the (?:very )?(?:best|greatest|most \w+)|ever so|so,? so"
-    r"|words (?:can't|cannot|fail)|forever grateful|eternally|deepest|from the bottom of my heart)\b",
-    re.IGNORECASE,
-)
-_THANKS = re.compile(r"\b(?:thank(?:s|ful|fully|ing|ed)?|grateful(?:ly)?|gratitude|appreciat\w*)\b", re.IGNORECASE)
-_GREETINGS_ONLY = re.compile(
-    r"(?:hi|hello|hey|dear|re|fwd?|following up|follow-?up|quick (?:note|question)|just)\W*", re.IGNORECASE
-)
-
-# "You took", "you were kind", "it was good of you", "your patience": what they did, or how they are.
-_PRAISE = re.compile(
-    r"\b(?:kind|good|generous|thoughtful|patient|brave|nice|considerate|gracious) of you\b"
-    r"|\byour (?:\w+ )?(?:kindness|generosity|patience|care|attention|honesty|openness|warmth|thoughtfulness|example"
-    r"|trust|hospitality|effort)\b"
-    r"|\byou (?:also |always |really |never |have |had |did not |didn't |do not |don't )?"
-    r"(?:\w+ed|made|gave|took|told|saw|kept|brought|came|went|found|spoke|knew|thought|taught|felt|built|wrote|chose"
-    r"|let|put|lent|spent|got|ran|set"
-    r"|showed|heard|met|read|stood|sat|left|paid|meant|led|held|did|were|make|give|take|listen|share|explain)\b",
-    re.IGNORECASE,
-)
-# What is said of a meeting or a plan, and praises nobody.
-_NO_PRAISE = re.compile(r"\byou (?:said|told me|asked|mentioned|wanted|needed|were (?:busy|there))\b", re.IGNORECASE)
 
 
-def gush(text: str) -> list[str]:
+@cache
+def _pattern(code: str, field: str) -> re.Pattern[str]:
+    known = read(code)
+    return any_of(getattr(known.words, field), known, whole=True)
+
+
+def gush(text: str, known: Language) -> list[str]:
     """Give the words and signs that are too many: of each sort those beyond what is warm."""
-    marks = re.findall(r"!", text)
-    said = [match.group() for match in _SUPERLATIVES.finditer(text)]
-    thanks = [match.group() for match in _THANKS.finditer(text)]
-    found = ["!" * len(marks)] if len(marks) > MOST_MARKS else []
+    text = plain(text)
+    marks = re.findall("[!\N{FULLWIDTH EXCLAMATION MARK}]", text)
+    said = [match.group() for match in _pattern(known.code, "superlatives").finditer(text)]
+    thanks = [match.group() for match in _pattern(known.code, "thanks").finditer(text)]
+    found = ["".join(marks)] if len(marks) > MOST_MARKS else []
     found += said if len(said) > MOST_SUPERLATIVES else []
     found += thanks if len(thanks) > MOST_THANKS else []
     return [*found, *dict.fromkeys(char for char in text if _is_emoji(char))]
+
+
+def stock(text: str, known: Language) -> list[str]:
+    """Give the phrases that any letter may have."""
+    return [match.group() for match in _pattern(known.code, "stock").finditer(plain(text))]
 
 
 def _is_emoji(char: str) -> bool:
@@ -58,21 +44,38 @@ def _is_emoji(char: str) -> bool:
     return unicodedata.category(char) == "So" and ord(char) >= 0x2600  # noqa: PLR2004  Miscellaneous Symbols, and above
 
 
-def subject_fault(subject: str) -> str:
-    """Say what is wrong with a subject, "" for nothing."""
-    words = subject.split()
-    if not words:
+def subject_fault(subject: str, known: Language) -> str:
+    """Say what is wrong with a subject, "" for nothing; its length is in words, or in characters (`by_characters`)."""
+    words, unit = known.words, "characters" if known.words.by_characters else "words"
+    bare = subject.strip(" .,:;!?-")
+    length = len("".join(subject.split())) if words.by_characters else len(subject.split())
+    if not bare:
         return "it has no subject."
-    if _GREETINGS_ONLY.fullmatch(subject.strip()):
+    if _pattern(known.code, "empty_subjects").fullmatch(bare):
         return f"the subject says nothing: {subject.strip()}."
-    if len(words) < SHORTEST_SUBJECT:
+    if length < words.subject_shortest:
         return f"the subject does not say for what: {subject.strip()}."
-    if len(words) > LONGEST_SUBJECT:
-        return f"the subject is long: {len(words)} words, at most {LONGEST_SUBJECT} are better."
+    if length > words.subject_longest:
+        return f"the subject is long: {length} {unit}, at most {words.subject_longest} are better."
     return "the subject shouts." if subject.isupper() or subject.count("!") > 1 else ""
 
 
-def praises(text: str) -> bool:
-    """Say whether at least one sentence says what they did, or how they are."""
-    sentences = re.split(r"(?<=[.!?]) ", plain(text))
-    return any(_PRAISE.search(_NO_PRAISE.sub(" ", sentence)) for sentence in sentences)
+# So often "you", besides in a word of thanks, and a note is about them, whatever its words.
+MANY_YOU = 4
+
+
+def praises(text: str, known: Language) -> bool:
+    """Say whether at least one sentence says what they did, or how they are, or the whole is about them."""
+    text = plain(text)
+    no_praise, praise = (_pattern(known.code, field) for field in ("no_praise", "praise"))
+    sentences = re.split(r"(?<=[.!?]) |(?<=[\u3002\uff01\uff1f])", text)
+    if any(praise.search(no_praise.sub(" ", sentence)) for sentence in sentences):
+        return True
+    thanks = "|".join(known.words.thanks)
+    besides = re.sub(
+        rf"(?:{thanks})(?: |\b)(?:\w+ )?(?:{'|'.join(known.words.theirs.split()) or '(?!)'})",
+        " ",
+        text,
+        flags=re.IGNORECASE,
+    )
+    return len(found_in(besides, known.words.theirs, known)) >= MANY_YOU

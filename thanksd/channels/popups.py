@@ -118,6 +118,18 @@ def stale_popup(ref: int, person: str, leaves_words: str) -> Popup:
     )
 
 
+def promise_popup(person: str, promise: str, due_words: str, count: int) -> Popup:
+    """Ask for what was promised; `due_words` is "by Fri 17:00", "" for no day. Of several the first is named."""
+    first = short(clean(promise), LINE_LENGTH)
+    more = f"and {count - 1} more" if count > 1 else ""
+    return Popup(
+        title=_titled("You promised ", person, "") if count == 1 else f"{count} promises to keep",
+        body="\n".join(filter(None, [first, " ".join(filter(None, [clean(due_words), more]))])),
+        buttons=(Button("done", "Done" if count == 1 else "All done"), _LATER),
+        fallback="Run: thanksd promises",
+    )
+
+
 def ask_popup(met: int, thanked: int) -> Popup:
     """Ask the weekly question, with how many were met this week and how many of those thanked."""
     return Popup(

@@ -10,10 +10,11 @@ from typing import Any
 import click
 
 from thanksd import names
-from thanksd.cli import keys, screen
+from thanksd.cli import editor, keys, screen
 from thanksd.cli.output import say, wants_colour
 from thanksd.cli.page import Page
 from thanksd.client import Client
+from thanksd.moments import from_iso
 
 # Keys typed so many seconds after a screen came up were meant for what was there before it.
 _QUIET, _QUIET_AFTER_POPUP = 0.3, 0.7
@@ -67,6 +68,10 @@ class Desk:
     def draft(self) -> dict[str, Any]:
         """What the verb `prepare` gave of the letter."""
         return dict(self._shown["prepared"])
+
+    def beside(self) -> list[str]:
+        """Give what is to be seen beside the letter in an editor: what is known, and what the check says."""
+        return editor.beside(self.one, self.draft["findings"], self._zone, from_iso(self._now))
 
     @property
     def has_been_read(self) -> bool:

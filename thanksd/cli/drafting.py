@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from thanksd.addresses import display_safe
 from thanksd.cli.output import can_ask, note, say, state_of, wants_json
 from thanksd.cli.root import Command
 from thanksd.errors import ConfigError, DataError, NotFoundError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from thanksd.client import Client
 
 _LONGEST_BODY = 1 << 20
 
@@ -21,6 +25,11 @@ _LONGEST_BODY = 1 << 20
 @click.option("--template", default="", metavar="NAME", help="Start anew from this template.")
 @click.option("--subject", default=None, help="Another subject; it is kept.")
 @click.option("--body-file", default=None, metavar="FILE", help="The body from a file, or - for stdin; it is kept.")
+@click.option(
+    "--as", "form", type=click.Choice(["note", "short", "card"]), default="note", help="A message, or lines for a card."
+)
+@click.option("--by-command", is_flag=True, help="Let the program of draft.command write it.")
+@click.option("--copy", "to_clipboard", is_flag=True, help="Put it on the clipboard.")
 @click.pass_context
 def draft(
     context: click.Context,
@@ -30,26 +39,77 @@ def draft(
     template: str,
     subject: str | None,
     body_file: str | None,
+    form: str,
+    by_command: bool,
+    to_clipboard: bool,
 ) -> None:
-    """Show the draft of a thanks, or change it."""
-    client, name = state_of(context).client, " ".join(ref)
-    body = None if body_file is None else _read_body(body_file)
+    """Show the draft of a thanks, or change it.
+
+    With --as short it is a message of 200 characters, with --as card three lines to write by hand; afterwards say so:
+    thanksd done REF --how card.
+    """
+    name, is_changed = " ".join(ref), in_editor or by_command or subject is not None or body_file is not None
     if another and template:
         raise UsageError("--another and --template say two things. Nothing was changed.", "Give one of them.")
-    result = client.call("draft", ref=name, template=template, subject=subject, body=body, another=another)
+    if form != "note" and is_changed:
+        raise UsageError(
+            f"--as {form} is made of what was noted. Nothing was changed.", "Change the text where it goes."
+        )
+    body = None if body_file is None else _read_body(body_file)
+    client = state_of(context).client
+    result = client.call("draft", ref=name, template=template, subject=subject, body=body, another=another, form=form)
+    if by_command:
+        from thanksd.cli import ghostwriter  # noqa: PLC0415  only where it is asked for
+
+        result = ghostwriter.write(context, name)
     if in_editor:
-        from thanksd.cli import editor  # noqa: PLC0415  only where it is asked for
+        result = _edit(client, name, result)
+    if to_clipboard:
+        from thanksd.cli import clipboard  # noqa: PLC0415  only where it is asked for
 
-        before = result["draft"]
-
-        def keep(subject: str, body: str) -> None:
-            client.call("draft", ref=name, subject=subject, body=body)
-
-        # Kept while the editor's file still is there: a ledger that is busy must not cost what was typed.
-        if editor.edit(before["subject"], before["body"], keep) is not None:
-            result = client.call("draft", ref=name)
+        clipboard.copy(result["draft"]["body"])
     if not wants_json(context, draft=result["draft"]):
-        _print_draft(result["draft"], err=False)
+        _print(result["draft"], name, form)
+        if to_clipboard:
+            note("It is on the clipboard.")
+
+
+def _edit(client: Client, name: str, result: dict[str, Any]) -> dict[str, Any]:
+    """Let a draft be edited, once more where its owner wants that when the check blocks it; give it as it is then."""
+    from thanksd.cli import editor, keys  # noqa: PLC0415  only where it is asked for
+    from thanksd.moments import from_iso  # noqa: PLC0415  as above
+
+    def keep(subject: str, body: str) -> None:
+        client.call("draft", ref=name, subject=subject, body=body)
+
+    while True:
+        before, known = result["draft"], client.call("show", ref=name)
+        beside = editor.beside(known["thanks"][0], before["findings"], known["zone"], from_iso(known["now"]))
+        # Kept while the editor's file still is there: a ledger that is busy must not cost what was typed.
+        if editor.edit(before["subject"], before["body"], keep, beside) is None:
+            note("Nothing was changed.")
+            return result
+        result = client.call("draft", ref=name)
+        blocks = [one for one in result["draft"]["findings"] if one["severity"] == "block"]
+        if not blocks or not can_ask():
+            return result
+        for one in blocks:
+            note(f"block  {one['code']}: {one['message']}")
+        note("e edits it again, any other key keeps it so.")
+        with keys.raw_terminal():
+            if keys.read_key() != "e":
+                return result
+
+
+def _print(shown: dict[str, Any], name: str, form: str) -> None:
+    """Print a draft; one that is no letter with what follows it."""
+    if form == "note":
+        _print_draft(shown, err=False)
+        return
+    click.echo(display_safe(shown["body"], multiline=True))
+    for one in shown["findings"]:
+        note(f"{one['severity']:<6} {one['code']}: {one['message']}")
+    note(f"Thanked by it? thanksd done {name} --how {'message' if form == 'short' else 'card'}")
 
 
 def _read_body(name: str) -> str:

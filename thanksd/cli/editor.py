@@ -1,4 +1,7 @@
-"""Opens a letter's subject and body in the user's editor, in a private file that is gone afterwards."""
+"""Opens a letter's subject and body in the user's editor, in a private file that is gone afterwards.
+
+Below a line that says so stands what is known, and what the check says: none of it reaches the letter.
+"""
 
 from __future__ import annotations
 
@@ -8,31 +11,40 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from thanksd.errors import DataError, ThanksdError, UnavailableError, UsageError
+from thanksd.moments import from_iso, say_full, say_short
 
 # Debian's choice of the system, then what is there nearly always.
 _USUAL = ("sensible-editor", "editor", "nano", "vi")
 _SUBJECT = "subject:"
+# As git's: a letter may have lines of its own that begin with #.
+_BELOW = "# ---------- 8< ---------- what is below this line is for you, and is not sent ----------"
 
 
-def edit(subject: str, body: str, store: Callable[[str, str], object] | None = None) -> tuple[str, str] | None:
+def edit(
+    subject: str, body: str, store: Callable[[str, str], object], beside: Sequence[str] = ()
+) -> tuple[str, str] | None:
     """Open the text in $VISUAL, $EDITOR or a usual editor, and give it changed; None where nothing changed.
 
-    `store` is called with the changed text. Where it raises, or the text can't be read, the file is kept and the error
-    names it: nothing that was typed is lost. Raises UnavailableError where no editor could be run, DataError for
-    a text that is empty or not UTF-8, and what `store` raises.
+    `beside` are lines to be seen there below the letter. An empty file changes nothing. `store` is called with the
+    changed text. Where it raises, or the text can't be read, the file is kept and the error names it: nothing that was
+    typed is lost. Raises UnavailableError where no editor could be run, DataError for a text without a body or not
+    UTF-8, and what `store` raises.
     """
     folder = Path(tempfile.mkdtemp(prefix="thanksd-"))  # 0700: an editor's own copies beside it are as private
-    path, before = folder / "letter.txt", f"Subject: {subject}\n\n{body}\n"
+    below = "".join(f"{line}\n" for line in ("", _BELOW, *(f"# {line}".rstrip() for line in beside)))
+    path, before = folder / "letter.txt", f"Subject: {subject}\n\n{body}\n{below}"
     try:
         _write(path, before)
-        _run(path)
+        open_file(path)
         text = _read(path, subject)
-        is_changed = text != _parse(before, subject)
-        if is_changed and store is not None:
+        is_changed = text not in (None, parse(before, subject))
+        if text is not None and is_changed:
             store(*text)
     except ThanksdError as error:
         if _is_worth_keeping(path, before):
@@ -69,7 +81,8 @@ def _command() -> list[str]:
     return [found]
 
 
-def _run(path: Path) -> None:
+def open_file(path: Path) -> None:
+    """Open a file in the user's editor, and wait for it. Raises UnavailableError where none could be run."""
     command = _command()
     # Ctrl-C belongs to the editor. A handler of ours that does nothing, unlike SIG_IGN, is not inherited by it.
     before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
@@ -85,19 +98,37 @@ def _run(path: Path) -> None:
         raise UnavailableError(f"The editor ended with {code}. Nothing was changed.", "Try it again.")
 
 
-def _read(path: Path, subject: str) -> tuple[str, str]:
+def beside(one: dict[str, Any], findings: Sequence[dict[str, Any]], zone: str, now: datetime) -> list[str]:
+    """Give what is known of a thanks (as the verb `show` has it), and what the check says of its draft, a line each."""
+    person, meeting = one["person"], one["meeting"]
+    when = say_full(from_iso(meeting["at"]), meeting["tz"])
+    known = [f"{person['name']}, {meeting['kind']}, {when}, towards you: {person['seniority']}"]
+    known += [f"{name}: {meeting[key]}" for name, key in (("Place", "place"), ("About", "about")) if meeting[key]]
+    known += [f"Detail: {detail}" for detail in one["details"]]
+    for promise in one["promises"]:
+        due = f", by {say_short(from_iso(promise['due']), now, zone)}" if promise["due"] else ""
+        known.append(f"Promise: {promise['text']}{due}")
+    said = [f"{found['severity']:<6} {found['code']}: {found['message']}" for found in findings]
+    return [" ".join(line.splitlines()) for line in (*known, "", *(said or ["The check finds nothing."]))]
+
+
+def _read(path: Path, subject: str) -> tuple[str, str] | None:
+    """Give what the editor left, None for an empty file."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("What the editor left can't be read as UTF-8 text. Nothing was changed.", "") from error
-    found = _parse(text, subject)
+    found = parse(text, subject)
+    if not text.strip():
+        return None
     if not found[1]:
         raise DataError("The letter is empty. Nothing was changed.", "Edit it again.")
     return found
 
 
-def _parse(text: str, subject: str) -> tuple[str, str]:
+def parse(text: str, subject: str) -> tuple[str, str]:
     """Split the text into subject and body; where its first line is no subject, the old one stays."""
+    text = text.partition(_BELOW)[0]
     first, _, rest = text.lstrip().partition("\n")
     if first.lower().startswith(_SUBJECT):
         return first[len(_SUBJECT) :].strip(), rest.strip()

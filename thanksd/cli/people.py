@@ -9,7 +9,7 @@ import click
 from thanksd.cli.output import columns, is_terminal, notes, say, state_of, wants_json
 from thanksd.cli.root import Group
 from thanksd.errors import UsageError
-from thanksd.moments import from_iso, say_full
+from thanksd.moments import from_iso, local, say_full
 
 
 @click.group(cls=Group, invoke_without_command=True)
@@ -34,22 +34,40 @@ def show(context: click.Context, who: tuple[str, ...]) -> None:
     result = state_of(context).client.call("person", who=" ".join(who))
     if wants_json(context, people=result["people"], thanks=result["thanks"]):
         return
-    _show(result["people"][0])
+    _show(result["people"][0], result["zone"])
     rows = [_thanks_row(one, result["zone"]) for one in result["thanks"]]
     if rows:
         say("")
         columns(rows)
 
 
-def _show(person: dict[str, Any]) -> None:
+def _show(person: dict[str, Any], zone: str = "UTC") -> None:
     say(f"{person['id']}  {person['name']}" + (f" <{person['email']}>" if person["email"] else ""))
     for name, value in (
         ("Language", person["lang"]),
         ("Zone", person["tz"]),
         ("Towards you", person["seniority"]),
+        *(("Cares about", _interest(one, zone)) for one in person["interests"]),
+        ("Replied", _day(person["replied_at"], zone) if person["replied_at"] else ""),
+        ("Went out", _balance(person["balance"])),
     ):
         if value:
             say(f"     {name:<12}{value}")
+
+
+def _interest(one: dict[str, Any], zone: str) -> str:
+    known = ", ".join(filter(None, [one["source"], _day(one["at"], zone)]))
+    return f"{one['text']} ({known}{': long ago, ask again' if one['stale'] else ''})"
+
+
+def _day(moment: str, zone: str) -> str:
+    return local(from_iso(moment), zone).date().isoformat()
+
+
+def _balance(counts: dict[str, int]) -> str:
+    """Give what went to somebody: thanks alone, something given with it, something asked."""
+    said = (("thanks", counts["thanks"]), ("given", counts["give"]), ("asked", counts["ask"]))
+    return ", ".join(f"{count} {word}" for word, count in said) if any(counts.values()) else ""
 
 
 def _thanks_row(one: dict[str, Any], zone: str) -> list[str]:
@@ -64,6 +82,10 @@ def _thanks_row(one: dict[str, Any], zone: str) -> list[str]:
 @click.option("--lang", default="", help="Their language.")
 @click.option("--tz", default="", metavar="ZONE", help="Their time zone, such as Europe/Berlin.")
 @click.option("--seniority", default="", help="peer or above.")
+@click.option("--cares-about", multiple=True, metavar="WHAT", help="Something they care about.")
+@click.option("--source", default="", help="From where you know that: 'coffee in March'.")
+@click.option("--no-longer", multiple=True, metavar="WHAT", help="What they care about no more; its first words.")
+@click.option("--replied", is_flag=True, help="They wrote back, or called.")
 @click.option("--allow", is_flag=True, help="They were forgotten once, and don't mind a letter now.")
 @click.pass_context
 def edit(context: click.Context, /, who: tuple[str, ...], **facts: Any) -> None:  # noqa: ANN401  click's way

@@ -84,7 +84,7 @@ def edit(desk: Desk, client: Client) -> str:
     def store(subject: str, body: str) -> None:
         client.call("draft", ref=ref, subject=subject, body=body)
 
-    text = editor.edit(draft["subject"], draft["body"], store)
+    text = editor.edit(draft["subject"], draft["body"], store, desk.beside())
     desk.forget()
     return "" if text else "Nothing was changed."
 

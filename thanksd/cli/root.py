@@ -28,6 +28,8 @@ COMMANDS = {
     "waive": ("answering", "Decide not to thank."),
     "done": ("answering", "Thanked otherwise: in person, by phone, by card."),
     "undo": ("answering", "Take back a queued letter, a waive, a done, a snooze."),
+    "promises": ("promising", "What you said you would do, the most pressing first."),
+    "promise": ("promising", "Say that a promise was kept."),
     "outbox": ("listing", "Letters that are on their way."),
     "resolve": ("answering", "Say what became of a held letter."),
     "people": ("people", "Whom you know here."),

@@ -9,7 +9,7 @@ from typing import Any
 
 from thanksd.cli.lines import cells
 from thanksd.cli.page import Line, Page, field, hung, plain, ruled, said, wrap
-from thanksd.etiquette import GAP
+from thanksd.facts import GAP
 from thanksd.moments import from_iso, local, say_dated, say_left, say_short, say_span
 
 _LEAST = 3  # lines of a letter that are shown in the lowest window

@@ -62,32 +62,41 @@ def _plain(one: TemplateInfo) -> dict[str, str]:
 @templates.command()
 @click.argument("name", shell_complete=_complete)
 @click.option("--sample", is_flag=True, help="The note it gives for a made-up meeting.")
+@click.option("--lang", default="", metavar="TAG", help="In this language; yours, if not given.")
+@click.option("--seniority", default="peer", help="The sample's: peer or above.")
+@click.option("--as", "form", type=click.Choice(["note", "short", "card"]), default="note", help="The sample's form.")
 @click.pass_context
-def show(context: click.Context, name: str, sample: bool) -> None:
+def show(context: click.Context, name: str, sample: bool, lang: str, seniority: str, form: str) -> None:
     """Print a template, or the note that it gives."""
-    from thanksd import drafts  # noqa: PLC0415  Jinja2 is six times a bare Python
+    from thanksd import drafts, policy  # noqa: PLC0415  Jinja2 is six times a bare Python
 
+    tag = policy.known_language(lang) if lang else _language(context)
     if sample:
-        _show_sample(context, name)
+        _show_sample(context, name, tag, policy.known_seniority(seniority), form)
         return
-    path, text = drafts.source(name, _language(context), _folder(context))
+    path, text = drafts.source(name, tag, _folder(context))
     if wants_json(context, templates=[{"name": name, "path": str(path), "text": text}]):
         return
     click.echo(display_safe(text.expandtabs(), multiline=True), nl=not text.endswith("\n"))
 
 
-def _show_sample(context: click.Context, name: str) -> None:
+def _show_sample(context: click.Context, name: str, lang: str, seniority: str, form: str) -> None:
     from thanksd import drafts, etiquette, policy  # noqa: PLC0415  as above
+    from thanksd.facts import Around  # noqa: PLC0415  as above
 
     base = drafts.wording(name).base
-    facts = drafts.sample_facts(base if base in policy.kinds() else "general")
-    made = drafts.render(name, facts, _language(context), _folder(context))
+    facts = drafts.sample_facts(base if base in policy.kinds() else "general", lang, seniority)
+    made = drafts.render(name, facts, lang, _folder(context), form)
     to = facts["person"]["email"]
-    findings = etiquette.check(made.subject, made.body, facts, to)
+    if form == "note":
+        findings = etiquette.check(made.subject, made.body, facts, to)
+    else:
+        findings = etiquette.check_message(made.body, facts, Around(), is_short=form == "short")
     if wants_json(context, draft={"to": to, **made._asdict(), "findings": findings}):
         return
-    say(f"Subject: {made.subject}")
-    say("")
+    if form == "note":
+        say(f"Subject: {made.subject}")
+        say("")
     click.echo(display_safe(made.body, multiline=True))
     for one in findings:
         note(f"{one['severity']}  {one['code']}: {one['message']}")
@@ -95,20 +104,28 @@ def _show_sample(context: click.Context, name: str) -> None:
 
 @templates.command()
 @click.argument("name", shell_complete=_complete)
+@click.option("--lang", default="", metavar="TAG", help="In this language; yours, if not given.")
+@click.option("--edit", "in_editor", is_flag=True, help="Open it in your editor, and check it.")
 @click.pass_context
-def new(context: click.Context, name: str) -> None:
+def new(context: click.Context, name: str, lang: str, in_editor: bool) -> None:
     """Start a template of your own: a copy of the one of that name, else of the general one."""
-    from thanksd import drafts  # noqa: PLC0415  as above
+    from thanksd import drafts, policy  # noqa: PLC0415  as above
 
-    known = {one.name for one in _available(context)}
+    tag = policy.known_language(lang) if lang else _language(context)
+    known = {one.name for one in drafts.available(tag, _folder(context))}
     if not _NAME.fullmatch(name):
         raise UsageError(
             f"A template can't be called {name[:60]!r}. Nothing was written.", "Use a to z, 0 to 9, - and _."
         )
-    _, text = drafts.source(name if name in known else "general", _language(context), _folder(context))
-    path = _folder(context) / _language(context) / f"{name}{_ENDING}"
+    _, text = drafts.source(name if name in known else "general", tag, _folder(context))
+    path = _folder(context) / tag / f"{name}{_ENDING}"
     _create(path, text)
-    if not wants_json(context, templates=[{"name": name, "path": str(path), "text": text}]):
+    if in_editor:
+        from thanksd.cli import editor  # noqa: PLC0415  only where it is asked for
+
+        editor.open_file(path)
+        _tell([(path, drafts.check(path, _folder(context)))])
+    elif not wants_json(context, templates=[{"name": name, "path": str(path), "text": text}]):
         say(str(path))
         note("Change it to your taste, then: thanksd templates check " + name)
 

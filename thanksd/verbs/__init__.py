@@ -34,6 +34,8 @@ TABLE = {
     "waive": "closing",
     "done": "closing",
     "undo": "closing",
+    "promises": "promising",
+    "promise_done": "promising",
     "practice": "practice",
     "practice_steps": "practice",
     "draft": "writing",
@@ -63,7 +65,9 @@ TABLE = {
 }
 
 # What changes nothing that a daemon would have to look at.
-LOOKING = frozenset({"owed", "show", "outbox", "log", "people", "person", "summary", "letter_text", "whose", "export"})
+LOOKING = frozenset(
+    {"owed", "show", "outbox", "log", "people", "person", "summary", "letter_text", "whose", "export", "promises"}
+)
 
 # The daemon's own, and what a command does in its own process: they are not offered on the socket.
 _INNER = frozenset(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,9 +13,10 @@ from sqlalchemy import Connection
 from thanksd import ledger, policy, queries, timing, when
 from thanksd.addresses import clean_text
 from thanksd.errors import NotFoundError, UsageError
-from thanksd.ledger import Encounter, Owing
+from thanksd.ledger import Encounter, Owing, Promised
 from thanksd.verbs.context import Context
-from thanksd.verbs.fitting import first_moments, known
+from thanksd.verbs.fitting import first_moments, known, promise_popup
+from thanksd.verbs.introducing import owe_introducer
 from thanksd.verbs.who import Who, meet, parse_who
 
 TEXT_LIMIT = 2000
@@ -30,7 +32,7 @@ class Given(NamedTuple):
     place: str
     about: str
     details: list[str]
-    promises: list[tuple[str, datetime | None]]
+    promises: list[Promised]
     template: str
 
 
@@ -112,7 +114,7 @@ def read_facts(
         place=clean_text(place, "--place", 200),
         about=clean_text(about, "--about", TEXT_LIMIT),
         details=read_details(details),
-        promises=[read_promise(one, now, context.zone) for one in promises if one.strip()],
+        promises=[read_promise(context, one, now) for one in promises if one.strip()],
         template=template,
     )
 
@@ -122,16 +124,14 @@ def read_details(texts: Sequence[str]) -> list[str]:
     return [text for text in (clean_text(one, "--detail", TEXT_LIMIT) for one in texts) if text]
 
 
-def read_promise(text: str, now: datetime, zone: str) -> tuple[str, datetime | None]:
+def read_promise(context: Context, text: str, now: datetime) -> Promised:
     """Split "the paper by friday" into its text and its moment; words that name no moment stay text."""
-    text = clean_text(text, "--promise", TEXT_LIMIT)
+    text, due = clean_text(text, "--promise", TEXT_LIMIT), None
     head, by, tail = text.rpartition(" by ")
-    if not by or not head.strip():
-        return text, None
-    try:
-        return head.strip(), when.parse_delay(tail, now, zone)
-    except UsageError:
-        return text, None
+    if by and head.strip():
+        with contextlib.suppress(UsageError):
+            text, due = head.strip(), when.parse_delay(tail, now, context.zone)
+    return Promised(text, due, promise_popup(context, now, due))
 
 
 def read_when(context: Context, now: datetime, words: str, tz: str) -> datetime:
@@ -183,7 +183,12 @@ def _store(
         numbers.append(ledger.owe(connection, now, number, meeting, owing))
     notes = [person.note for person in met if person.note]
     if via:
-        notes.append(f"{via.name} brought you together: thank them too? thanksd add {via.name} -k introduction")
+        too = owe_introducer(connection, context, now, via.id, [person.name for person in met])
+        notes += (
+            [f"Thanks {too}: {via.name}, who brought you together, and again when you can say what came of it."]
+            if too
+            else []
+        )
     return numbers, notes
 
 

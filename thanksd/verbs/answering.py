@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Connection
 
 from thanksd import journal, ledger, states
-from thanksd.verbs import occasions, weekly
+from thanksd.verbs import occasions, promising, weekly
 from thanksd.verbs.closing import snooze_until
 from thanksd.verbs.context import Context
 
 
 def answer(context: Context, popup_id: int, server: str, key: str) -> dict[str, Any]:
-    """Do what a pressed button says: later, waive, add and nobody answer; review, resolve and fix only open something.
+    """Do what a pressed button says: later, waive, done, add and nobody answer; others only open something.
 
     A button pressed twice does nothing more. Gives {"thanks": [numbers], "names": [...], "occasion", "done": bool}.
     """
@@ -24,6 +24,9 @@ def answer(context: Context, popup_id: int, server: str, key: str) -> dict[str, 
         occasion = rows[0].occasion if rows else ""
         if occasion == occasions.ASK:
             done = weekly.answer(connection, now, context.store.seat, popup_id, server, key)
+            return {"thanks": [], "names": [], "occasion": occasion, "done": done}
+        if occasion == occasions.PROMISE:
+            done = promising.answer(connection, context, popup_id, server, key)
             return {"thanks": [], "names": [], "occasion": occasion, "done": done}
         numbers = sorted({row.thanks_id for row in rows})
         names = occasions.names(connection, numbers)

@@ -13,6 +13,7 @@ from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Person, Thanks
 from thanksd.moments import from_iso, local, say_short
 from thanksd.rows import AnyRow
+from thanksd.verbs import introducing
 from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 from thanksd.verbs.sending import recover
@@ -54,7 +55,9 @@ def done(context: Context, ref: str, how: str = "") -> dict[str, Any]:
     with context.store.write() as connection:
         number = queries.find_ref(connection, ref, context.owner, closed_too=ref.isdigit())
         ledger.done(connection, now, number, clean_text(how, "--how", REASON_LIMIT))
-        return {"thanks": queries.thanks_by_id(connection, [number], now), "notes": [], "zone": context.zone}
+        found = queries.thanks_by_id(connection, [number], now)
+    notes = introducing.notes_of(context, introducing.owe_outcomes(context))
+    return {"thanks": found, "notes": notes, "zone": context.zone}
 
 
 def undo(context: Context, ref: str = "") -> dict[str, Any]:

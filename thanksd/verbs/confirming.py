@@ -36,10 +36,11 @@ def confirm(
     now = context.now
     _refuse_without_account(context)
     leaving = writing.read_leaving(context, now, at, at_once=at_once)
-    notes = [_check(context, now, letter, overrides, leaving) for letter in letters]
+    notes = _panels([_read(context, letter) for letter in letters])
+    said = [_check(context, now, note, overrides, leaving) for note in notes]
     with context.store.write() as connection:
-        for letter, codes in zip(letters, notes, strict=True):
-            _confirm_one(connection, context, now, letter, leaving.at, codes)
+        for letter, (codes, intent) in zip(letters, said, strict=True):
+            _confirm_one(connection, context, now, letter, leaving.at, codes, intent)
         numbers = [letter["thanks"] for letter in letters]
         handed = handing.hand_over(connection, context, now, numbers)
         found = queries.thanks_by_id(connection, numbers, now)
@@ -53,23 +54,44 @@ def _refuse_without_account(context: Context) -> None:
         raise ConfigError("Not sent: your own address is not set.", "thanksd config set me.email you@example.com")
 
 
-def _check(
-    context: Context, now: datetime, letter: dict[str, Any], overrides: Sequence[str], leaving: writing.Leaving
-) -> list[str]:
-    """Check that what was shown still is what would be built, and that nothing blocks it; give what was overridden."""
+def _read(context: Context, letter: dict[str, Any]) -> writing.Note:
+    """Read the note that was shown. Raises NotFoundError where it is another one now."""
     number = letter["thanks"]
     with context.store.read() as connection:
         stored = writing.stored_draft(connection, number)
     if stored is None or not stored.prepared_sha256 or stored.prepared_sha256 != letter["sha256"]:
         raise _changed(number)
-    note = writing.read_note(context, number, stored.prepared_leaves)
+    return writing.read_note(context, number, stored.prepared_leaves)
+
+
+def _panels(notes: Sequence[writing.Note]) -> list[writing.Note]:
+    """Let each note know those to the others of its meeting that are confirmed together with it."""
+    bodies: dict[int, list[str]] = {}
+    found = []
+    for note in notes:
+        beside = bodies.setdefault(note.item["meeting"]["id"], [])
+        found.append(note._replace(around=note.around._replace(panel=(*note.around.panel, *beside))))
+        beside.append(note.body)
+    return found
+
+
+def _check(
+    context: Context, now: datetime, note: writing.Note, overrides: Sequence[str], leaving: writing.Leaving
+) -> tuple[list[str], str]:
+    """Check that what was shown still is what would be built, and that nothing blocks it.
+
+    Gives what was overridden, and the letter's intent.
+    """
+    number = note.item["id"]
     blocks = [one for one in note.findings if one["severity"] == "block"]
     open_blocks = [one for one in blocks if one["code"] not in overrides or one["code"] in _NEVER_OVERRIDDEN]
     if open_blocks:
         raise blocked(number, open_blocks)
-    if not writing.is_current(context, note, stored, leaving.hold, leaving.stored_at, now):
+    with context.store.read() as connection:
+        stored = writing.stored_draft(connection, number)
+    if stored is None or not writing.is_current(context, note, stored, leaving.hold, leaving.stored_at, now):
         raise _changed(number)
-    return [one["code"] for one in blocks]
+    return [one["code"] for one in blocks], note.intent
 
 
 def _changed(number: int) -> NotFoundError:
@@ -89,7 +111,13 @@ def blocked(number: int, blocks: Sequence[Any]) -> DataError:
 
 
 def _confirm_one(
-    connection: Connection, context: Context, now: datetime, letter: dict[str, Any], at: datetime, overridden: list[str]
+    connection: Connection,
+    context: Context,
+    now: datetime,
+    letter: dict[str, Any],
+    at: datetime,
+    overridden: list[str],
+    intent: str,
 ) -> None:
     number = letter["thanks"]
     stored = writing.stored_draft(connection, number)
@@ -101,7 +129,7 @@ def _confirm_one(
     same = stored is not None and stored.prepared_sha256 == letter["sha256"] and stored.prepared_to == row.email
     if not same or stored is None or row.state not in (states.OWED, states.SNOOZED):
         raise _changed(number)
-    outbox.confirm(connection, now, stored, context.config.me.email, at, context.owner)
+    outbox.confirm(connection, now, stored, context.config.me.email, at, context.owner, intent)
     # What a person confirmed is theirs: taken back or refused, it is the draft again, never rendered anew. The letter
     # after that is another one, with a Message-ID of its own.
     connection.execute(update(Draft).where(Draft.thanks_id == number).values(edited=True, **writing.NOT_PREPARED))

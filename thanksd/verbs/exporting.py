@@ -14,24 +14,25 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, select
 
 from thanksd import forgotten, guard, queries
-from thanksd.models import BadAddress, Base, Draft, Letter, Meeting, Person, Promise, Thanks
+from thanksd.models import BadAddress, Base, Draft, Interest, Letter, Meeting, Person, Promise, Thanks
 from thanksd.verbs.context import Context
 
 # The format's number. A reader refuses a higher one, so it grows when a field changes its meaning, not with a new one.
 FORMAT = 1
 
-_PERSON = ("id", "name", "email", "lang", "tz", "seniority", "created_at")
+_PERSON = ("id", "name", "email", "lang", "tz", "seniority", "created_at", "replied_at")
 _MEETING = ("id", "kind", "at", "tz", "place", "about", "source", "uid", "recurrence_id")
 _THANKS = (
     *("id", "uid", "person_id", "meeting_id", "via_id", "state", "details", "template", "nudge_at", "due_by"),
     *("popup_at", "outright", "created_at", "changed_at", "closed_at", "how", "reason", "undo_state", "undo_nudge_at"),
-    "practice",
+    *("practice", "outcome_of"),
 )
+_INTEREST = ("person_id", "text", "source", "at")
 _PROMISE = ("thanks_id", "text", "due", "done_at")
 _DRAFT = ("thanks_id", "subject", "body", "template", "edited")
 _LETTER = (
     *("thanks_id", "sender", "to", "subject", "raw", "sha256", "message_id", "state", "reason", "attempts"),
-    *("confirmed_at", "send_after", "leaves_at", "sent_at", "settled_at", "server_reply", "copy"),
+    *("confirmed_at", "send_after", "leaves_at", "sent_at", "settled_at", "server_reply", "copy", "intent"),
 )
 _BAD_ADDRESS = ("email_key", "at", "why")
 
@@ -49,7 +50,7 @@ def export(context: Context) -> dict[str, Any]:
             "thanksd_export": FORMAT,
             "ledger": guard.row_of(connection).uid,
             "made_at": _plain(context.now),
-            "people": _rows(connection, Person, _PERSON),
+            "people": _people(connection),
             "meetings": _rows(connection, Meeting, _MEETING),
             "thanks": _thanks(connection, context.owner),
             "bad_addresses": _rows(connection, BadAddress, _BAD_ADDRESS),
@@ -60,14 +61,23 @@ def export(context: Context) -> dict[str, Any]:
         }
 
 
+def _people(connection: Connection) -> list[dict[str, Any]]:
+    interests: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in _rows(connection, Interest, _INTEREST):
+        interests[row.pop("person_id")].append(row)
+    return [row | {"interests": interests[row["id"]]} for row in _rows(connection, Person, _PERSON)]
+
+
 def _thanks(connection: Connection, owner: str) -> list[dict[str, Any]]:
     promises, drafts, letters = (
         _by_thanks(_rows(connection, noun, names))
         for noun, names in ((Promise, _PROMISE), (Draft, _DRAFT), (Letter, _LETTER))
     )
+    uids = {row.id: row.uid for row in connection.execute(select(Thanks.id, Thanks.uid))}
     return [
         row
         | {
+            "outcome_of": uids.get(row["outcome_of"]),
             "promises": promises[row["id"]],
             "draft": next(iter(drafts[row["id"]]), None),
             "letters": letters[row["id"]],

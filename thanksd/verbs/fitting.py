@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
@@ -13,6 +13,8 @@ from thanksd.models import Meeting, Person, Thanks
 from thanksd.moments import to_iso
 from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
+
+_A_DAY, _A_WEEK = timedelta(days=1), timedelta(days=7)
 
 
 class Towards(NamedTuple):
@@ -59,6 +61,14 @@ def first_moments(
         outright=bool(after),
     )
     return nudge_at, due_by, popup_at, bool(after)
+
+
+def promise_popup(context: Context, now: datetime, due: datetime | None) -> datetime:
+    """Give when to nudge about a promise: a day before its own, or a week after it was made; out of quiet hours."""
+    moment = now + _A_WEEK if due is None else max(due - _A_DAY, min(due, now + _A_DAY))
+    nudge = context.config.nudge
+    quiet = timing.parse_quiet(nudge.quiet_hours)
+    return timing.after_quiet(max(moment, now), context.zone, quiet, weekdays_only=nudge.weekdays_only)
 
 
 def follow(connection: Connection, context: Context, now: datetime, person: int, before: Towards) -> None:

@@ -101,7 +101,8 @@ def erase(connection: Connection, now: datetime, person: int) -> int:
     meetings = list(connection.scalars(select(Thanks.meeting_id).where(Thanks.person_id == person)))
     _leave_alone(connection, now, person, list(connection.scalars(select(Letter.to).where(Letter.id.in_(letters)))))
     connection.execute(delete(Attempt).where(Attempt.letter_id.in_(letters)))
-    for noun in (Letter, Draft, Promise, Event):
+    ledger.drop_promises(connection, list(connection.scalars(theirs)))
+    for noun in (Letter, Draft, Event):
         connection.execute(delete(noun).where(noun.thanks_id.in_(theirs)))
     _drop_nudges(connection, now, theirs)
     _unlink_introductions(connection, person)

@@ -8,22 +8,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from thanksd import forgotten, queries, states
 from thanksd.addresses import fold
 from thanksd.errors import DataError
-from thanksd.models import BadAddress, Base, Draft, Event, Letter, Meeting, Person, Promise, Thanks
+from thanksd.models import BadAddress, Base, Draft, Event, Interest, Letter, Meeting, Person, Promise, Thanks
 from thanksd.rows import AnyRow
 from thanksd.verbs.context import Context
 from thanksd.verbs.moving import Thanked, learn
 from thanksd.verbs.parcel import Parcel, Parceled, read_parcel
 
 _AT_ONCE = 500
+_A_DAY, _A_WEEK = timedelta(days=1), timedelta(days=7)
 _CALENDAR = ("source", "uid", "recurrence_id")
 
 
@@ -53,6 +54,7 @@ def take_in(context: Context, parcel: dict[str, Any]) -> dict[str, Any]:
         new = [one for one in new if not _is_here(connection, here, one)]
         _refuse_known_letters(connection, new)
         numbers = _add(connection, context.owner, now, here, new)
+        _link_outcomes(connection, dict(zip(numbers, new, strict=True)))
         held = [number for number, one in zip(numbers, new, strict=True) if one.is_held]
         learned = learn(connection, now, told, "an import")
         _add_bad_addresses(connection, found)
@@ -112,7 +114,11 @@ def _match(
             here.meetings[one.meeting] = row.meeting_id
     people = [number for one in new for number in (one.person, one.via) if number is not None]
     _match_people(connection, here.people, {number: parcel.people[number] for number in people})
+    strangers = [number for number in dict.fromkeys(people) if number not in here.people]
     _add_people(connection, now, here.people, {number: parcel.people[number] for number in people})
+    interests = [{**one, "person_id": here.people[number]} for number in strangers for one in parcel.interests[number]]
+    if interests:
+        connection.execute(insert(Interest), interests)
     meetings = {one.meeting: parcel.meetings[one.meeting] for one in new if one.meeting not in here.meetings}
     _add_meetings(connection, here, meetings)
     return here
@@ -188,7 +194,7 @@ def _add(connection: Connection, owner: str, now: datetime, here: _Here, new: Se
     """Store thanks with all that is below them as the `owner`'s, and give their numbers."""
     numbers = _add_rows(connection, Thanks, [_row(now, here, one) | {"owner": owner} for one in new])
     below: tuple[tuple[type[Base], list[list[dict[str, Any]]]], ...] = (
-        (Promise, [one.promises for one in new]),
+        (Promise, [[_asked_for(now, promise) for promise in one.promises] for one in new]),
         (Draft, [one.drafts for one in new]),
         (Letter, [one.letters for one in new]),
         (Event, [[{"at": now, "what": "imported", "data": {}}] for _ in new]),
@@ -200,6 +206,20 @@ def _add(connection: Connection, owner: str, now: datetime, here: _Here, new: Se
         if rows:
             connection.execute(insert(noun), rows)
     return numbers
+
+
+def _asked_for(now: datetime, promise: dict[str, Any]) -> dict[str, Any]:
+    """Give a promise that is nudged about here: a day before its own, or a week from now."""
+    moment = promise["due"] - _A_DAY if promise["due"] else now + _A_WEEK
+    return {**promise, "popup_at": moment if promise["done_at"] is None else None}
+
+
+def _link_outcomes(connection: Connection, new: Mapping[int, Parceled]) -> None:
+    """Let each thanks that tells what came of another know that one's number here."""
+    for number, one in new.items():
+        if one.outcome_of:
+            told = select(Thanks.id).where(Thanks.uid == one.outcome_of).scalar_subquery()
+            connection.execute(update(Thanks).where(Thanks.id == number).values(outcome_of=told))
 
 
 def _row(now: datetime, here: _Here, one: Parceled) -> dict[str, Any]:

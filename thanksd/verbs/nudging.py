@@ -17,7 +17,7 @@ from thanksd.errors import ConfigError
 from thanksd.models import Nudge, Thanks
 from thanksd.moments import local, to_iso, wall
 from thanksd.rows import batched
-from thanksd.verbs import occasions, weekly
+from thanksd.verbs import occasions, promising, weekly
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import HANDED_OFF, NOTHING, PASSWORD, REFUSED, STALE, THANKS, Due
 from thanksd.when import MORNING
@@ -52,6 +52,7 @@ def _planned(context: Context) -> tuple[dict[str, Any], bool]:
     with context.store.read() as connection:
         waiting = and_(Thanks.popup_at.is_not(None), queries.is_of(context.owner))
         popup = connection.scalar(select(func.min(Thanks.popup_at)).where(waiting))
+        promise = promising.next_popup(connection, context.owner)
         standing = queries.standing(connection, context.owner)
         letter = outbox.next_moment(connection, context.hands)
     until, question, is_news, mistake = standing.paused_until(now), None, False, ""
@@ -59,7 +60,7 @@ def _planned(context: Context) -> tuple[dict[str, Any], bool]:
         question, is_news = weekly.popup_at(context, now, standing), weekly.is_news(context, standing)
     except ConfigError as error:
         mistake = f"{error.message} {error.hint}"
-    popup = min((moment for moment in (popup, question) if moment is not None), default=None)
+    popup = min((moment for moment in (popup, question, promise) if moment is not None), default=None)
     if popup is not None and until is not None:
         popup = max(popup, until)
     moments = {"popup": popup and to_iso(popup), "letter": letter and to_iso(letter)}
@@ -85,8 +86,8 @@ def due_nudges(context: Context, channel: str, *, together: bool = False) -> dic
         least = _TWO if together else _DIGEST
         may = _allowed(connection, context, now, due, channel, least)
         shown = [_write(connection, now, group, channel, context.store.seat) for group in _groups(may, least)]
-        question = weekly.claim(connection, context, now, channel)
-        return {"nudges": [occasions.words(context, now, *one) for one in shown] + question}
+        more = promising.claim(connection, context, now, channel) + weekly.claim(connection, context, now, channel)
+        return {"nudges": [occasions.words(context, now, *one) for one in shown] + more}
 
 
 def _is_anything_due(connection: Connection, context: Context, now: datetime, channel: str) -> bool:
@@ -94,6 +95,8 @@ def _is_anything_due(connection: Connection, context: Context, now: datetime, ch
     if standing.paused_until(now) is not None:
         return False
     if connection.scalar(select(Thanks.id).where(_is_due(context.owner, now)).limit(1)) is not None:
+        return True
+    if promising.is_due(connection, context.owner, now):
         return True
     return weekly.is_due(context, now, standing, channel)
 

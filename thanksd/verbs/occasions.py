@@ -22,8 +22,8 @@ from thanksd.verbs.context import Context
 
 THANKS, REFUSED, STALE, PASSWORD = "thanks", "refused", "stale", "password"
 HELD, HANDED_OFF, ADOPTED = "held", states.HANDED_OFF, states.ADOPTED
-# About no thanks: the weekly question.
-ASK = "ask"
+# About no thanks: the weekly question, and what was promised.
+ASK, PROMISE = "ask", "promise"
 _SIX = 6
 # A letter that is on its way again by itself: whatever its owner was to be told of it has been mended.
 NOTHING = ""

@@ -29,12 +29,16 @@ _STORED = (states.OWED, states.SNOOZED, states.CONFIRMED, *_CLOSED)
 
 
 class Parceled(NamedTuple):
-    """One thanks of the file: its own columns, the file's numbers of its people and meeting, and the rows below it."""
+    """One thanks of the file: its own columns, the file's numbers of its people and meeting, and the rows below it.
+
+    `outcome_of` is the uid of the thanks whose outcome it tells.
+    """
 
     values: dict[str, Any]
     person: int
     meeting: int
     via: int | None
+    outcome_of: str | None
     promises: list[dict[str, Any]]
     drafts: list[dict[str, Any]]
     letters: list[dict[str, Any]]
@@ -46,9 +50,10 @@ class Parceled(NamedTuple):
 
 
 class Parcel(NamedTuple):
-    """A whole file: people and meetings by the numbers it gives them."""
+    """A whole file: people, what they care about, and meetings by the numbers it gives them."""
 
     people: dict[int, dict[str, Any]]
+    interests: dict[int, list[dict[str, Any]]]
     meetings: dict[int, dict[str, Any]]
     thanks: list[Parceled]
     bad_addresses: list[dict[str, Any]]
@@ -66,10 +71,12 @@ def read_parcel(data: dict[str, Any]) -> Parcel:
     if number > FORMAT:
         raise ConfigError("This was exported by a newer thanksd. Nothing was stored.", "Install that version here too.")
     whole = Record("the file", data)
-    people = {row.number("id"): _person(row) for row in _named(whole, "people", "person")}
+    named = _named(whole, "people", "person")
+    people = {row.number("id"): _person(row) for row in named}
     meetings = {row.number("id"): _meeting(row) for row in _named(whole, "meetings", "meeting")}
     parcel = Parcel(
         people,
+        {row.number("id"): _interests(row) for row in named},
         meetings,
         [_thanks(row, people, meetings) for row in _named(whole, "thanks", "thanks")],
         [_bad_address(row) for row in whole.records("bad_addresses")],
@@ -97,7 +104,14 @@ def _person(row: Record) -> dict[str, Any]:
         "lang": row.maybe("lang", lambda name: row.checked(name, policy.known_language)),
         "tz": row.maybe("tz", lambda name: row.checked(name, policy.known_zone)),
         "seniority": row.checked("seniority", policy.known_seniority),
+        "replied_at": row.maybe("replied_at", row.moment),
     }
+
+
+def _interests(row: Record) -> list[dict[str, Any]]:
+    found = row.records("interests") if "interests" in row.data else []
+    return [{"text": one.text("text", TEXT_LIMIT), "source": one.text("source", TEXT_LIMIT), "at": one.moment("at")}
+            for one in found]  # fmt: skip
 
 
 def _meeting(row: Record) -> dict[str, Any]:
@@ -119,7 +133,9 @@ def _thanks(row: Record, people: dict[int, Any], meetings: dict[int, Any]) -> Pa
     values = _values(row)
     _check_state(row, values["state"], letters)
     drafts = [] if row.data.get("draft") is None else [_draft(Record(f"{row.where}, draft", row.data["draft"]))]
-    return Parceled(values, person, meeting, via, [_promise(one) for one in row.records("promises")], drafts, letters)
+    outcome_of = row.maybe("outcome_of", row.text)
+    promises = [_promise(one) for one in row.records("promises")]
+    return Parceled(values, person, meeting, via, outcome_of, promises, drafts, letters)
 
 
 def _values(row: Record) -> dict[str, Any]:
@@ -190,6 +206,7 @@ def _letter(row: Record) -> dict[str, Any]:
         "settled_at": row.moment("settled_at") if state in _SETTLED else None,
         "server_reply": row.said("server_reply"),
         "copy": copy if copy in (states.COPY_LEFT, states.COPY_FAILED) else "",
+        "intent": row.choice("intent", states.INTENTS) if "intent" in row.data else states.INTENTS[0],
     }
     _check_letter(row, values)
     return values

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from thanksd import forgotten, ledger, policy, queries, states
-from thanksd.addresses import check_address, fold
+from thanksd.addresses import check_address, clean_text, display_safe, fold
 from thanksd.errors import NotFoundError, UsageError
-from thanksd.models import Person, Thanks
+from thanksd.models import Interest, Letter, Person, Thanks
+from thanksd.moments import to_iso
 from thanksd.rows import AnyRow
+from thanksd.verbs.around import interests, is_fresh
 from thanksd.verbs.context import Context
 from thanksd.verbs.editing import change_address
 from thanksd.verbs.fitting import follow, known
 from thanksd.verbs.who import and_beware, parse_who
+
+_LONGEST = 300
 
 
 def people(context: Context) -> dict[str, Any]:
@@ -36,7 +42,30 @@ def person(context: Context, who: str) -> dict[str, Any]:
     with context.store.read() as connection:
         row = find(connection, who)
         found = queries.thanks(connection, Thanks.person_id == row.id, now)
-    return {"people": [plain(row)], "thanks": found, "zone": context.zone}
+        more = _more(connection, context, row.id)
+    return {"people": [plain(row) | more], "thanks": found, "zone": context.zone}
+
+
+def _more(connection: Connection, context: Context, person: int) -> dict[str, Any]:
+    """Give what somebody cares about, when you heard from them last, and what went to them."""
+    replied = connection.scalar(select(Person.replied_at).where(Person.id == person))
+    sent = (Thanks.person_id == person, Letter.state == states.SENT)
+    query = select(Letter.intent, func.count()).join(Thanks, Thanks.id == Letter.thanks_id).where(*sent)
+    counts = {intent: int(count) for intent, count in connection.execute(query.group_by(Letter.intent))}
+    return {
+        "interests": [
+            {
+                "id": one.id,
+                "text": one.text,
+                "source": one.source,
+                "at": to_iso(one.at),
+                "stale": not is_fresh(context, one),
+            }
+            for one in interests(connection, person)
+        ],
+        "replied_at": replied and to_iso(replied),
+        "balance": {intent: counts.get(intent, 0) for intent in states.INTENTS},
+    }
 
 
 def edit_person(
@@ -49,10 +78,16 @@ def edit_person(
     tz: str = "",
     seniority: str = "",
     allow: bool = False,
+    cares_about: Sequence[str] = (),
+    source: str = "",
+    no_longer: Sequence[str] = (),
+    replied: bool = False,
 ) -> dict[str, Any]:
     """Change what is known of a person; with `allow` their address is not one to be left alone any more.
 
-    Gives {"people": [who it is], "notes": [what should be said of the address]}.
+    `cares_about` adds interests, `source` says from where you know them; `no_longer` removes those that begin so.
+    `replied` notes that you heard from them now. Gives {"people": [who it is], "notes": [what should be said of the
+    address]}.
     """
     values = {
         "name": parse_who(name).name if name else "",
@@ -70,11 +105,37 @@ def edit_person(
         before = known(connection, row.id)
         ledger.change_person(connection, row.id, **{key: value for key, value in values.items() if value})
         follow(connection, context, now, row.id, before)
+        _note_interests(connection, now, row.id, cares_about, source, no_longer)
+        if replied:
+            connection.execute(update(Person).where(Person.id == row.id).values(replied_at=now))
         changed = find(connection, str(row.id))
         if allow and changed.email:
             forgotten.allow(connection, changed.email)
         beware = and_beware(connection, "", changed.email) if values["email"] else ""
-        return {"people": [plain(changed)], "notes": [beware] if beware else []}
+        more = _more(connection, context, row.id)
+        return {"people": [plain(changed) | more], "notes": [beware] if beware else []}
+
+
+def _note_interests(
+    connection: Connection, now: datetime, person: int, texts: Sequence[str], source: str, no_longer: Sequence[str]
+) -> None:
+    """Add and remove interests; one that is there already is as fresh as if it were new.
+
+    Raises UsageError for a word that no interest begins with.
+    """
+    known = interests(connection, person)
+    for start in no_longer:
+        gone = [one.id for one in known if fold(one.text).startswith(fold(start))]
+        if not gone:
+            raise UsageError(
+                f"No interest begins with {display_safe(start)!r}. Nothing was changed.", "people show WHO"
+            )
+        connection.execute(delete(Interest).where(Interest.id.in_(gone)))
+    whence = clean_text(source, "--source", _LONGEST)
+    for text in filter(None, (clean_text(one, "--cares-about", _LONGEST) for one in texts)):
+        same = [one.id for one in known if fold(one.text) == fold(text)]
+        connection.execute(delete(Interest).where(Interest.id.in_(same)))
+        connection.execute(insert(Interest).values(person_id=person, text=text, source=whence, at=now))
 
 
 def _columns() -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, func, or_, select, update
 
 from thanksd import journal, ledger, states, timing
 from thanksd.models import Letter, Nudge, Thanks
-from thanksd.verbs import weekly
+from thanksd.verbs import promising, weekly
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import ASK, HANDED_OFF, PASSWORD, is_popup, is_standing
 
@@ -37,13 +37,15 @@ def _note_shown(
     shown = (
         update(Nudge)
         .where(Nudge.id == number, Nudge.shown_at.is_(None))
-        .returning(Nudge.thanks_id, Nudge.channel, Nudge.occasion, Nudge.answered_at)
+        .returning(Nudge.thanks_id, Nudge.promise_id, Nudge.channel, Nudge.occasion, Nudge.answered_at)
     )
     row = connection.execute(shown.values(shown_at=now, popup_id=popup_id, server=server or None)).one_or_none()
     if row is None:
         return
     journal.record(connection, now, row.thanks_id, "asked" if row.occasion == ASK else "nudged", channel=row.channel)
     # Answered while it was on its way to the screen: the answer has set the next moment.
+    if row.answered_at is None and row.promise_id is not None:
+        promising.shown(connection, context, now, row.promise_id)
     if row.answered_at is None and row.thanks_id is not None:
         _plan_next(connection, context, now, row.thanks_id, row.occasion)
 
@@ -87,10 +89,13 @@ def nudges_failed(context: Context, ids: Sequence[int], error: str) -> dict[str,
     with context.store.write() as connection:
         for number in ids:
             query = update(Nudge).where(Nudge.id == number).values(error=error)
-            columns = (Nudge.thanks_id, Nudge.answered_at, Nudge.attempted_at, Nudge.due_at)
+            columns = (Nudge.thanks_id, Nudge.promise_id, Nudge.answered_at, Nudge.attempted_at, Nudge.due_at)
             row = connection.execute(query.returning(*columns)).one_or_none()
             # One that was answered meanwhile waits for another moment now.
             if row is None or row.answered_at is not None:
+                continue
+            if row.promise_id is not None:
+                promising.due_again(connection, row.promise_id, now)
                 continue
             if row.thanks_id is None:
                 weekly.give_back(connection, context.owner, row.attempted_at, row.due_at)
@@ -118,8 +123,10 @@ def show_again(context: Context) -> dict[str, Any]:
     with context.store.write() as connection:
         query = update(Nudge).where(is_standing(context.store.seat)).values(withdrawn_at=now)
         lost = connection.execute(
-            query.returning(Nudge.thanks_id, Nudge.popup_id, Nudge.server, Nudge.answered_at)
+            query.returning(Nudge.thanks_id, Nudge.promise_id, Nudge.popup_id, Nudge.server, Nudge.answered_at)
         ).all()
+        for number in {row.promise_id for row in lost if row.answered_at is None and row.promise_id is not None}:
+            promising.due_again(connection, number, now)
         thanks = {row.thanks_id for row in lost if row.answered_at is None and row.thanks_id is not None}
         waiting = and_(Thanks.id.in_(thanks), Thanks.popup_at.is_not(None))
         connection.execute(update(Thanks).where(waiting).values(popup_at=now))

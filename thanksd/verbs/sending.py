@@ -15,7 +15,7 @@ from thanksd.errors import UsageError
 from thanksd.instance import is_surely_dead
 from thanksd.models import Letter
 from thanksd.transports.handoff import is_handed_off
-from thanksd.verbs import carrying, copying
+from thanksd.verbs import carrying, copying, introducing
 from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 
@@ -31,6 +31,8 @@ def dispatch(context: Context, *, only: Sequence[int] | None = None) -> dict[str
         tried = carrying.run(context, carrier, only)
         if only is None:
             copying.carry_late(context, carrier)
+    if tried:
+        introducing.owe_outcomes(context)
     return {"letters": tried}
 
 
@@ -85,7 +87,9 @@ def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
                 f"The letter of thanks {number} is not held: it is {state}.",
                 came_back if state == states.SENT else f"thanksd show {number}",
             )
-        return {"thanks": queries.thanks_by_id(connection, [number], now), "notes": [], "zone": context.zone}
+        found = queries.thanks_by_id(connection, [number], now)
+    notes = introducing.notes_of(context, introducing.owe_outcomes(context))
+    return {"thanks": found, "notes": notes, "zone": context.zone}
 
 
 def release(context: Context) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, delete, insert, select, update
 
-from thanksd import drafts, etiquette, forgotten, journal, letters, queries, states, timing
+from thanksd import drafts, etiquette, forgotten, journal, language, letters, queries, rendering, states, timing
 from thanksd.errors import DataError, UsageError
+from thanksd.facts import Around, Facts, Finding
 from thanksd.models import Draft, Thanks
 from thanksd.moments import from_iso, local, to_iso
 from thanksd.rows import AnyRow
 from thanksd.transports import handoff
 from thanksd.verbs import occasions
+from thanksd.verbs.around import around_of, thanks_before
 from thanksd.verbs.context import Context
 from thanksd.verbs.facts import facts_of, template_for
 from thanksd.when import is_duration, parse_delay
@@ -34,7 +36,7 @@ class Note(NamedTuple):
     """A draft as it stands now, with everything that was known when it was looked at."""
 
     item: dict[str, Any]
-    facts: etiquette.Facts
+    facts: Facts
     subject: str
     body: str
     template: str
@@ -45,14 +47,24 @@ class Note(NamedTuple):
     left_alone: bool
     written: date
     leaves: date
+    around: Around = Around()
 
     @property
-    def findings(self) -> list[etiquette.Finding]:
+    def findings(self) -> list[Finding]:
         """What the etiquette check says of it, and whether it would leave before the meeting was."""
         to, days = self.facts["person"]["email"], (self.written, self.leaves)
-        found = etiquette.check(self.subject, self.body, self.facts, to, days)
+        found = etiquette.check(self.subject, self.body, self.facts, to, days, self.around)
         more = [etiquette.to_come()] if self.is_early else []
         return [*([etiquette.left_alone()] if self.left_alone else []), *more, *found]
+
+    @property
+    def intent(self) -> str:
+        """What it is besides thanks: an ask, or a give where it has something of what they care about, or help."""
+        known = language.of(self.facts["person"]["lang"])
+        if any(one["code"] == "ask" for one in self.findings):
+            return states.ASK
+        given = etiquette.gives(etiquette.core(self.body, self.facts), self.around, known)
+        return states.GIVE if given else states.INTENTS[0]
 
 
 def draft(
@@ -63,17 +75,22 @@ def draft(
     subject: str | None = None,
     body: str | None = None,
     another: bool = False,
+    form: str = "note",
+    facts: bool = False,
 ) -> dict[str, Any]:
     """Give the draft of a thanks; `subject` and `body` replace its text and are kept, `template` starts it anew.
 
-    So does `another`, in the next wording. Gives {"draft": {...}}. Raises UsageError for a thanks that is closed or
-    whose letter is confirmed.
+    So does `another`, in the next wording. `form` is one of `rendering.FORMS`: what is no note is made of the facts and
+    not kept. Gives {"draft": {...}}, with `facts` also {"facts": what a template would know}. Raises UsageError for a
+    thanks that is closed or whose letter is confirmed.
     """
     now = context.now
     number = _writable(context, ref)
     if template or another:
         _start_anew(context, now, number, template or _next_wording(context, number, now))
     note = read_note(context, number, now)
+    if form != "note":
+        return {"draft": _in_form(context, note, form)}
     if subject is not None or body is not None:
         note = note._replace(
             subject=_one_line(subject) if subject is not None else note.subject,
@@ -83,7 +100,22 @@ def draft(
         keep(context, note)
         with context.store.write() as connection:
             journal.record(connection, now, number, "draft edited")
-    return {"draft": plain_draft(note)}
+        note = read_note(context, number, now)
+    return {"draft": plain_draft(note), **({"facts": note.facts} if facts else {})}
+
+
+def _in_form(context: Context, note: Note, form: str) -> dict[str, Any]:
+    """Give a thanks as a message or as lines for a card, in the shape of a draft.
+
+    Raises UsageError for another form, and DataError for a template that has none.
+    """
+    if form not in rendering.FORMS:
+        raise UsageError(f"There is no form {form[:20]!r}.", f"There are: {', '.join(rendering.FORMS)}")
+    lang = note.facts["person"]["lang"]
+    template = note.template if drafts.exists(note.template, lang, context.templates) else "general"
+    made = drafts.render(template, note.facts, lang, context.templates, form)
+    findings = etiquette.check_message(made.body, note.facts, note.around, is_short=form == "short")
+    return {**plain_draft(note), "body": made.body, "template": made.template, "findings": findings}
 
 
 def plain_draft(note: Note) -> dict[str, Any]:
@@ -124,7 +156,7 @@ def _next_wording(context: Context, number: int, now: datetime) -> str:
     return names[(names.index(note.template) + 1) % len(names)] if note.template in names else names[0]
 
 
-def _wordings(context: Context, item: dict[str, Any], facts: etiquette.Facts) -> list[str]:
+def _wordings(context: Context, item: dict[str, Any], facts: Facts) -> list[str]:
     """Give the wordings that fit a thanks; where its template has one only, those of the general one too."""
     language = facts["person"]["lang"]
     names = drafts.wordings(template_for(context, item), language, context.templates)
@@ -145,12 +177,19 @@ def _text(text: str) -> str:
 
 def read_note(context: Context, number: int, leaves: datetime) -> Note:
     """Give the draft as it stands: an edited one as it was left, any other rendered from the facts of now."""
+    note = _read_text(context, number, leaves)
+    with context.store.read() as connection:
+        around = around_of(connection, context, note.item, note.facts, f"{note.subject}\n{note.body}")
+    return note._replace(around=around)
+
+
+def _read_text(context: Context, number: int, leaves: datetime) -> Note:
     with context.store.read() as connection:
         item = queries.thanks_by_id(connection, [number], context.now)[0]
         facts = facts_of(connection, context, item, leaves)
         own = connection.execute(select(Thanks.uid, Thanks.template).where(Thanks.id == number)).one()
         stored = stored_draft(connection, number)
-        met_before = queries.thanks_before(connection, number)
+        before = thanks_before(connection, item)
         email = item["person"]["email"]
         left_alone = forgotten.has(connection, email)
         known = {"came_back": queries.is_bad_address(connection, email), "left_alone": left_alone}
@@ -159,15 +198,15 @@ def read_note(context: Context, number: int, leaves: datetime) -> Note:
     more |= {"written": written, "leaves": leaving}
     if stored is not None and stored.edited:
         return Note(item, facts, stored.subject, stored.body, stored.template, edited=True, **more)
-    name = own.template or _own_wording(context, item, facts, met_before)
+    name = own.template or _own_wording(context, item, facts, before)
     made = drafts.render(name, facts, facts["person"]["lang"], context.templates)
     return Note(item, facts, made.subject, made.body, made.template, edited=False, **more)
 
 
-def _own_wording(context: Context, item: dict[str, Any], facts: etiquette.Facts, met_before: int) -> str:
-    """Give the template's name in a wording of which the person had no note yet, while there is one."""
+def _own_wording(context: Context, item: dict[str, Any], facts: Facts, before: int) -> str:
+    """Give the template's name in a wording that nobody near had yet, while there is one."""
     names = drafts.wordings(template_for(context, item), facts["person"]["lang"], context.templates)
-    return names[met_before % len(names)]
+    return names[before % len(names)]
 
 
 def stored_draft(connection: Connection, number: int) -> AnyRow | None:
