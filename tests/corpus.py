@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -67,25 +68,33 @@ def axes(lang: str) -> dict[str, list[Any]]:
         "via": ["", own["people"][0]],
         "others": [[], own["people"][:1], own["people"][:3]],
         "again": ["", due],
+        "pass_on": [[], own["people"][1:2], own["people"][1:]],
         "name": own["names"],
     }
 
 
-def combinations(kind: str, lang: str) -> Iterator[Facts]:
-    """Every pair of values meets: a full product would only be slow."""
+def changes(lang: str) -> list[dict[str, Any]]:
+    """Give what each combination changes: every pair of values meets, as a full product would only be slow."""
     of = axes(lang)
-    for one, other in itertools.combinations(of, 2):
-        for left, right in itertools.product(of[one], of[other]):
-            yield facts(kind, lang, **{one: left, other: right})
-    full = {key: values[-1] for key, values in of.items()}
-    bare = {key: values[0] for key, values in of.items()}
-    yield from (facts(kind, lang, **full), facts(kind, lang, **bare), facts(kind, lang, **bare, weekday="", date=""))
+    found = [
+        {one: left, other: right}
+        for one, other in itertools.combinations(of, 2)
+        for left, right in itertools.product(of[one], of[other])
+    ]
+    full, bare = ({key: values[place] for key, values in of.items()} for place in (-1, 0))
+    return [*found, full, bare, {**bare, "weekday": "", "date": ""}]
+
+
+def combinations(kind: str, lang: str, some: int = 0, seed: str = "") -> Iterator[Facts]:
+    """Give the facts of every combination, or of `some` of them, drawn by the seed."""
+    every = changes(lang)
+    drawn = random.Random(seed).sample(every, some) if some else every  # noqa: S311  no secret
+    yield from (facts(kind, lang, **one) for one in drawn)
 
 
 def count(lang: str) -> int:
     """Say how many combinations there are of one kind."""
-    sizes = [len(values) for values in axes(lang).values()]
-    return sum(one * other for one, other in itertools.combinations(sizes, 2)) + 3
+    return len(changes(lang))
 
 
 class Sample(NamedTuple):

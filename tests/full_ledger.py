@@ -103,6 +103,7 @@ def _notes_worth_sending(desk: Desk) -> None:
     desk("edit_person", who="Pia", cares_about=["open compilers"], source="a coffee", replied=True)
     desk("done", ref=str(met), how="in person")
     desk("promise_done", number=1)
+    desk.add("Rae Panel", kind="panel", others=["Sid Nowhere"], coordinator="Tia Lead tia@elsewhere.example")
 
 
 def dump(file: Path) -> str:

@@ -53,13 +53,14 @@ def test_every_setting_of_the_contract_is_in_the_table() -> None:
     assert {row.name for row in config.table()} == {
         *(f"me.{key}" for key in ("name", "email", "language", "timezone", "signature")),
         *(f"copies.{key}" for key in ("days", "weeks", "months")),
+        "draft.command",
         *("transport.kind", "transport.maildir.path", "transport.mailto.open"),
         *(f"transport.smtp.{key}" for key in ("host", "port", "security", "auth", "username", "connections")),
         *("transport.smtp.token_command", "transport.smtp.password_command"),
         *(f"nudge.{key}" for key in ("channels", "quiet_hours", "weekdays_only", "terminal", "ask")),
         *("send.undo", "send.copy", "send.also_for"),
         *(f"kind.NAME.{key}" for key in ("nudge", "best_by", "belated", "template", "offers")),
-        *(f"kind.NAME.{key}" for key in ("greeting", "closing", "shortest", "longest")),
+        *(f"kind.NAME.{key}" for key in ("greeting", "closing", "shortest", "longest", "most", "within")),
     }
     assert all(row.meaning for row in config.table())
 

@@ -36,6 +36,7 @@ def facts(**changes: Any) -> Facts:
         "via": "",
         "again": "",
         "outcome": "",
+        "pass_on": [],
         "days_since": 1,
         "belated": False,
         "fitting": {"offers": ["help"], "greeting": "Dear Ada,", "closing": "With best wishes,", "shortest": 35,

@@ -188,8 +188,8 @@ def test_a_file_is_private_new_and_read_from_a_pipe_and_the_daemon_sees_what_cam
         found = thanksd("import", "-", "--json", stdin=piped.out.encode()).json
         assert (found["v"], found["imported"]) == (1, {"new": 10, "known": 0, "forgotten": 0, "left_out": 0})
         done = thanksd("import", str(file))
-        assert (done.code, done.out) == (0, "New here: 0 thanks. Known already: 8.\n")
-    assert query("SELECT count(*) FROM thanks") == [(8,)]
+        assert (done.code, done.out) == (0, "New here: 0 thanks. Known already: 10.\n")
+    assert query("SELECT count(*) FROM thanks") == [(10,)]
     assert thanksd("log", "1").out.endswith("came with an import\n")
     assert thanksd("import", str(home / "nothing.json")).code == 2
     for data in (b"", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}", b'{"thanksd_export": true}'):

@@ -149,3 +149,25 @@ def test_a_wording_can_be_named_outright_and_one_that_is_not_there_is_refused(de
     with pytest.raises(UsageError, match="no wording 'coffee/4'"):
         desk("draft", ref=ref, template="coffee/4")
     assert desk("draft", ref=ref)["draft"]["template"] == "coffee/3"
+
+
+@pytest.mark.parametrize(
+    ("zone", "told"),
+    [
+        ("Pacific/Auckland", True),
+        ("America/Los_Angeles", True),
+        ("Asia/Tokyo", False),
+        ("America/New_York", False),
+        ("", False),
+    ],
+)
+def test_a_letter_that_would_arrive_at_night_where_they_live_is_warned_of(desk: Desk, zone: str, *, told: bool) -> None:
+    number = desk.add(tz=zone)
+    found = desk("draft", ref=str(number))["draft"]["findings"]
+    assert ("timing" in [one["code"] for one in found]) is told
+
+
+def test_a_letter_for_the_morning_is_no_letter_at_night(desk: Desk) -> None:
+    number = desk.add(tz="America/Los_Angeles")
+    findings = desk("prepare", ref=str(number), at="18:00")["prepared"]["findings"]
+    assert "timing" not in [one["code"] for one in findings]

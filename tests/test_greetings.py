@@ -106,6 +106,7 @@ def test_a_name_misspelt_in_the_text_is_found_and_no_other_word(name: str, text:
         "via": "",
         "again": "",
         "outcome": "",
+        "pass_on": [],
     }
     found = check_typo(text, known, language.of("en"))
     assert (found["where"] if found else "") == slip

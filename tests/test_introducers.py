@@ -75,3 +75,43 @@ def test_what_was_told_of_an_introduction_is_known_in_another_ledger_too(desk: D
     other("take_in", parcel=desk("export"))
     other("done", ref=str(other.add("Bob Ray")))
     assert owed(other) == []
+
+
+def test_an_introducer_who_is_named_later_is_owed_thanks_then(desk: Desk) -> None:
+    number = desk.add()
+    told = desk("edit", ref=str(number), via="Tom Ray")
+    assert told["notes"] == ["Thanks 2: Tom Ray, who brought you together, and again when you can say what came of it."]
+
+
+# --- a panel whose coordinator passes thanks on ---
+
+
+def panel(desk: Desk) -> None:
+    others = ["Bob Ray bob@globex.com", "Cy Young", "Dee Doe"]
+    desk("add", who="Ada Lovelace ada@globex.com", kind="panel", others=others, details=["the question about lifetimes"],
+         coordinator="Eva Hall eva@globex.com")  # fmt: skip
+
+
+def test_the_coordinator_is_thanked_too_and_asked_to_pass_thanks_on_to_whom_nobody_can_write(desk: Desk) -> None:
+    panel(desk)
+    assert len(owed(desk)) == 5
+    shown = desk("draft", ref="5")["draft"]
+    assert "Please pass my thanks on to Cy Young and Dee Doe too." in shown["body"]
+    assert [one for one in shown["findings"] if one["severity"] == "block"] == []
+    assert all("pass my thanks" not in desk("draft", ref=str(number))["draft"]["body"] for number in (1, 2, 3, 4))
+    # Whoever has an address by now is written to.
+    desk("edit", ref="4", email="dee@globex.com")
+    assert "on to Cy Young too." in desk("draft", ref="5")["draft"]["body"]
+
+
+@pytest.mark.parametrize("by", ["letter", "done"])
+def test_what_the_coordinator_passes_on_is_thanked_for_and_the_rest_is_owed(desk: Desk, by: str) -> None:
+    panel(desk)
+    if by == "letter":
+        desk.confirm(5)
+        desk("dispatch")
+    else:
+        desk("done", ref="5")
+    assert sorted(name for name, _, _ in owed(desk)) == ["Ada Lovelace", "Bob Ray"]
+    assert desk.thanks(3)["how"] == "through Eva Hall"
+    assert desk("undo", ref="3")["thanks"][0]["state"] != "thanked"

@@ -272,6 +272,7 @@ def sample_facts(kind: str, lang: str = "en", seniority: str = "peer") -> Facts:
         "via": sample.via,
         "again": "",
         "outcome": "",
+        "pass_on": [],
         "days_since": 1,
         "belated": False,
         "variant": 1,
@@ -282,7 +283,13 @@ def sample_facts(kind: str, lang: str = "en", seniority: str = "peer") -> Facts:
 def _samples(lang: str) -> list[Facts]:
     """Give facts that between them take every branch a template is likely to have."""
     full = sample_facts("general", lang)
-    late: Facts = {**sample_facts("general", lang, "above"), "days_since": 9, "belated": True, "again": "9"}
+    late: Facts = {
+        **sample_facts("general", lang, "above"),
+        "days_since": 9,
+        "belated": True,
+        "again": "9",
+        "pass_on": [full["via"]],
+    }
     very: Facts = {**late, "days_since": 400}
     bare: Facts = {
         **full,

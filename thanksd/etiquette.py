@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 
-from thanksd import addresses, asks, days, grounding, language, names, offers, reuse, tone
+from thanksd import addresses, asks, days, grounding, language, moments, names, offers, reuse, tone
 from thanksd.errors import UsageError
 from thanksd.facts import BLOCK, HINT, SEVERITIES, WARN, Around, Facts, Finding, Fitting, finding, unique
 from thanksd.language import Language, any_of, found_in, listed, plain, telling_stems, words_of
@@ -30,6 +30,20 @@ def left_alone() -> Finding:
     """Give the finding for a letter to an address whose holder was forgotten, to be left alone."""
     words = "They were forgotten here, to be left alone. If they don't mind: thanksd people edit WHO --allow"
     return {"code": "do-not-contact", "severity": BLOCK, "message": words, "where": "to"}
+
+
+# Nobody is glad of a letter that was written to them at night.
+NIGHT = (22, 6)
+
+
+def at_night(moment: datetime, zone: str) -> Finding | None:
+    """Warn of a letter that leaves (UTC) at night where its reader lives; `zone` is theirs, "" where none is noted."""
+    if not zone:
+        return None
+    here = moments.local(moment, zone)
+    if NIGHT[1] <= here.hour < NIGHT[0]:
+        return None
+    return finding("timing", WARN, f"it would arrive at {here:%H:%M} where they live: --at names another moment.", "at")
 
 
 def check(

@@ -66,6 +66,7 @@ class Facts(TypedDict):
 
     `variant` counts its wordings from 1. `again` is the day on which you are to meet again, in words, "" where that is
     not known. `outcome` is whom you met through the person who is thanked, where this note tells what came of it.
+    Who coordinated a meeting is asked to pass thanks on to the people of `pass_on`, of whom no address is known.
     """
 
     me: Me
@@ -77,6 +78,7 @@ class Facts(TypedDict):
     via: str
     again: str
     outcome: str
+    pass_on: list[str]
     days_since: int
     belated: bool
     variant: int
@@ -131,7 +133,7 @@ def noted(facts: Facts) -> str:
     company = person["email"].rpartition("@")[2].partition(".")[0]
     known = [me["name"], me["signature"], person["name"], company, meeting["weekday"], meeting["date"]]
     known += [meeting["place"], meeting["about"], facts["via"], facts["again"], facts["outcome"]]
-    return "\n".join(filter(None, [*known, *facts["details"], *promises, *facts["others"]]))
+    return "\n".join(filter(None, [*known, *facts["details"], *promises, *facts["others"], *facts["pass_on"]]))
 
 
 def finding(code: str, severity: Literal["block", "warn", "hint"], message: str, where: str) -> Finding:

@@ -43,7 +43,7 @@ class Promised(NamedTuple):
 class Owing(NamedTuple):
     """What a new thanks is given: moments (UTC), details, promises, a forced template, its owner.
 
-    `outcome_of` is the thanks whose outcome it tells.
+    `outcome_of` is the thanks whose outcome it tells; who `coordinates` is asked to pass thanks on.
     """
 
     nudge_at: datetime
@@ -57,6 +57,7 @@ class Owing(NamedTuple):
     practice: bool = False
     owner: str = ""
     outcome_of: int | None = None
+    coordinates: bool = False
 
 
 def add_person(connection: Connection, now: datetime, name: str, email: str | None, **facts: str | None) -> int:
@@ -119,6 +120,7 @@ def owe(connection: Connection, now: datetime, person: int, meeting: int, owing:
         "practice": owing.practice,
         "owner": owing.owner,
         "outcome_of": owing.outcome_of,
+        "coordinates": owing.coordinates,
         "created_at": now,
         "changed_at": now,
     }

@@ -147,7 +147,9 @@ class Thanks(Base):
     `owner` is the folded address of the one who had the meeting and owes the thanks, in a ledger that several share;
     empty in a ledger of one's own.
 
-    `outcome_of` is the thanks to somebody else whom this person introduced: this one tells what came of it.
+    `outcome_of` is the thanks to somebody else whom this person introduced: this one tells what came of it. Who
+    `coordinates` brought the others of the meeting together, and is asked to pass thanks on to those without an
+    address.
 
     Person and meeting are null, together, where somebody was forgotten: the row is nobody's, stays for the counts
     alone, and its uid is the salted hash of the one it had.
@@ -183,6 +185,7 @@ class Thanks(Base):
     practice: ColumnClause[bool] = Column(Boolean, server_default=false(), nullable=False)
     owner: ColumnClause[str] = Column(String, server_default=text("''"), nullable=False)
     outcome_of: ColumnClause[int | None] = Column(Integer)
+    coordinates: ColumnClause[bool] = Column(Boolean, server_default=false(), nullable=False)
 
 
 class Promise(Base):

@@ -18,6 +18,7 @@ def upgrade() -> None:
     op.add_column("person", sa.Column("replied_at", sa.DateTime(), nullable=True))
     op.add_column("letter", sa.Column("intent", sa.String(), server_default=sa.text("'thanks'"), nullable=False))
     op.add_column("thanks", sa.Column("outcome_of", sa.Integer(), nullable=True))
+    op.add_column("thanks", sa.Column("coordinates", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.create_table(
         "interest",
         sa.Column("id", sa.Integer(), nullable=False),

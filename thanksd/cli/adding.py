@@ -57,6 +57,13 @@ def _facts(command: _F) -> _F:
 @click.command(cls=Command)
 @click.argument("who", nargs=-1, shell_complete=completing.who)
 @_facts
+@click.option(
+    "--coordinator",
+    default="",
+    metavar="WHO",
+    shell_complete=completing.who,
+    help="Who brought you all together: thanked too, and asked to pass thanks on to whom you can't write.",
+)
 @click.option("--again", is_flag=True, help="Another one like it on the same day is meant.")
 @click.pass_context
 def add(context: click.Context, /, who: tuple[str, ...], again: bool, **facts: Any) -> None:  # noqa: ANN401  click's way

@@ -44,6 +44,8 @@ _WORDS = {
     "set right": "put into a state that rules allow, by doctor --mend",
     "moved": "the ledger was moved to {to}",
     "passed on": "passed on to {to}",
+    "promise kept": "promise {promise} was kept",
+    "promise open": "promise {promise} is still to be kept",
     "learned": "thanked already, says {source}",
 }
 _TIMES = ("nudge_at", "until", "send_after")

@@ -16,7 +16,7 @@ from thanksd.errors import NotFoundError, UsageError
 from thanksd.ledger import Encounter, Owing, Promised
 from thanksd.verbs.context import Context
 from thanksd.verbs.fitting import first_moments, known, promise_popup
-from thanksd.verbs.introducing import owe_introducer
+from thanksd.verbs.introducing import owe_introducer, too_words
 from thanksd.verbs.who import Who, meet, parse_who
 
 TEXT_LIMIT = 2000
@@ -57,15 +57,18 @@ def add(
     again: bool = False,
     last_kind: bool = False,
     other_details: Sequence[Sequence[str]] | None = None,
+    coordinator: str = "",
 ) -> dict[str, Any]:
     """Store a meeting and the thanks owed to each person of it, in one transaction.
 
-    `other_details` are what stood out of each of `others`, in their order; without them all share `details`. Gives
+    `other_details` are what stood out of each of `others`, in their order; without them all share `details`. The
+    `coordinator` is thanked too, and asked to pass thanks on to those who have no address. Gives
     {"thanks": [...], "notes": [sentences for stderr]}. Raises UsageError for what can't be understood, and
     NotFoundError with code "duplicate" where the same meeting stands there already and `again` is not given.
     """
     now = context.now
     people = [parse_who(who, email), *(parse_who(other) for other in others)]
+    people += [parse_who(coordinator)] if coordinator else []
     introducer = parse_who(via) if via else None
     given = read_facts(context, now, kind=kind, tz=tz, lang=lang, seniority=seniority, place=place, about=about,
                        details=details, promises=promises, template=template)  # fmt: skip
@@ -73,13 +76,16 @@ def add(
     own = [
         given.details,
         *([given.details] * len(others) if other_details is None else map(read_details, other_details)),
+        *([given.details] if coordinator else []),
     ]
     with context.store.write() as connection:
         if not kind:
             given = given._replace(
                 kind=(queries.last_kind(connection, context.owner) if last_kind else None) or "general"
             )
-        numbers, notes = _store(connection, context, now, people, own, introducer, given, at, after, again=again)
+        numbers, notes = _store(
+            connection, context, now, people, own, introducer, given, at, after, again=again, led=bool(coordinator)
+        )
         found = queries.thanks_by_id(connection, numbers, now)
     return {"thanks": found, "notes": notes, "zone": context.zone}
 
@@ -151,6 +157,7 @@ def _store(
     after: str,
     *,
     again: bool,
+    led: bool,
 ) -> tuple[list[int], list[str]]:
     tz = given.tz or context.zone
     day = at.astimezone(ZoneInfo(tz)).date().isoformat()
@@ -179,16 +186,13 @@ def _store(
         nudge_at, due_by, popup_at, outright = first_moments(context, now, given.kind, at, after, who)
         due_by = timing.due_in_pause(due_by, at, now, paused_until)
         owing = Owing(nudge_at, due_by, popup_at, outright, own[number], given.promises, given.template or None,
-                      via.id if via else None, owner=context.owner)  # fmt: skip
+                      via.id if via else None, owner=context.owner,
+                      coordinates=led and number == met[-1].id)  # fmt: skip
         numbers.append(ledger.owe(connection, now, number, meeting, owing))
     notes = [person.note for person in met if person.note]
     if via:
         too = owe_introducer(connection, context, now, via.id, [person.name for person in met])
-        notes += (
-            [f"Thanks {too}: {via.name}, who brought you together, and again when you can say what came of it."]
-            if too
-            else []
-        )
+        notes += too_words(via.name, too)
     return numbers, notes
 
 

@@ -56,7 +56,7 @@ def done(context: Context, ref: str, how: str = "") -> dict[str, Any]:
         number = queries.find_ref(connection, ref, context.owner, closed_too=ref.isdigit())
         ledger.done(connection, now, number, clean_text(how, "--how", REASON_LIMIT))
         found = queries.thanks_by_id(connection, [number], now)
-    notes = introducing.notes_of(context, introducing.owe_outcomes(context))
+    notes = introducing.notes_of(context, introducing.follow_up(context))
     return {"thanks": found, "notes": notes, "zone": context.zone}
 
 

@@ -66,12 +66,14 @@ def _read(context: Context, letter: dict[str, Any]) -> writing.Note:
 
 def _panels(notes: Sequence[writing.Note]) -> list[writing.Note]:
     """Let each note know those to the others of its meeting that are confirmed together with it."""
-    bodies: dict[int, list[str]] = {}
-    found = []
+    found: list[writing.Note] = []
     for note in notes:
-        beside = bodies.setdefault(note.item["meeting"]["id"], [])
+        beside = tuple(
+            one.body
+            for one in found
+            if one.item["meeting"]["id"] == note.item["meeting"]["id"] and one.item["id"] != note.item["id"]
+        )
         found.append(note._replace(around=note.around._replace(panel=(*note.around.panel, *beside))))
-        beside.append(note.body)
     return found
 
 

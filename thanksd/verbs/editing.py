@@ -18,6 +18,7 @@ from thanksd.verbs.adding import Given, read_facts, read_when
 from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 from thanksd.verbs.fitting import first_moments, follow, known
+from thanksd.verbs.introducing import owe_introducer, too_words
 from thanksd.verbs.who import and_beware, meet, parse_who
 
 
@@ -64,14 +65,14 @@ def edit(
         ledger.change_person(connection, row.person_id, **{key: value for key, value in person.items() if value})
         follow(connection, context, now, row.person_id, before)
         _change_meeting(connection, context, now, row, given, when, after)
-        _change_thanks(connection, now, row, given, via)
+        notes = _change_thanks(connection, context, now, row, given, via)
         added = [one for other in others if (one := _join(connection, now, row, other)) is not None]
         if owner:
             _pass_on(connection, context, now, number, owner)
         journal.record(connection, now, number, "edited")
         found = queries.thanks_by_id(connection, [number, *added], now)
         beware = and_beware(connection, "", found[0]["person"]["email"]) if email else ""
-    return {"thanks": found, "notes": [beware] if beware else [], "zone": context.zone}
+    return {"thanks": found, "notes": [*([beware] if beware else []), *notes], "zone": context.zone}
 
 
 def change_address(connection: Connection, person: int, email: str) -> None:
@@ -153,18 +154,26 @@ def _change_meeting(
         )
 
 
-def _change_thanks(connection: Connection, now: datetime, row: AnyRow, given: Given, via: str) -> None:
+def _change_thanks(
+    connection: Connection, context: Context, now: datetime, row: AnyRow, given: Given, via: str
+) -> list[str]:
+    """Change what is of the thanks alone; give what is to be said: an introducer is owed thanks too."""
     values: dict[str, Any] = {}
+    notes: list[str] = []
     if given.details:
         values["details"] = given.details
     if given.template:
         values["template"] = given.template
     if via:
-        values["via_id"] = meet(connection, now, parse_who(via)).id
+        introducer = meet(connection, now, parse_who(via))
+        values["via_id"] = introducer.id
+        name = connection.execute(select(Person.name).where(Person.id == row.person_id)).scalar_one()
+        notes = too_words(introducer.name, owe_introducer(connection, context, now, introducer.id, [name]))
     if given.promises:
         ledger.set_promises(connection, row.id, given.promises)
     ledger.change_thanks(connection, now, row.id, **values)
     ledger.forget_draft(connection, row.id)
+    return notes
 
 
 def _join(connection: Connection, now: datetime, row: AnyRow, other: str) -> int | None:

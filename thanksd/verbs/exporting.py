@@ -25,7 +25,7 @@ _MEETING = ("id", "kind", "at", "tz", "place", "about", "source", "uid", "recurr
 _THANKS = (
     *("id", "uid", "person_id", "meeting_id", "via_id", "state", "details", "template", "nudge_at", "due_by"),
     *("popup_at", "outright", "created_at", "changed_at", "closed_at", "how", "reason", "undo_state", "undo_nudge_at"),
-    *("practice", "outcome_of"),
+    *("practice", "outcome_of", "coordinates"),
 )
 _INTEREST = ("person_id", "text", "source", "at")
 _PROMISE = ("thanks_id", "text", "due", "done_at")

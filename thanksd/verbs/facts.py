@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, select
 
-from thanksd import language, policy, timing
+from thanksd import language, policy, queries, timing
 from thanksd.facts import fitting
 from thanksd.language import Dates
 from thanksd.models import Meeting, Person, Thanks
@@ -46,6 +46,7 @@ def facts_of(connection: Connection, context: Context, item: dict[str, Any], lea
         "via": _via(connection, item["id"]),
         "again": _again(connection, dates, item, leaves),
         "outcome": _outcome(connection, item["id"]),
+        "pass_on": _pass_on(connection, item),
         "days_since": max((local(leaves, meeting["tz"]).date() - at.date()).days, 0),
         "belated": leaves > timing.late_from(rule, from_iso(meeting["at"]), from_iso(item["due_by"])),
         "variant": 1,
@@ -106,3 +107,16 @@ def _outcome(connection: Connection, number: int) -> str:
     met = select(Thanks.outcome_of).where(Thanks.id == number).scalar_subquery()
     query = select(Person.name).join(Thanks, Thanks.person_id == Person.id).where(Thanks.id == met)
     return connection.scalar(query) or ""
+
+
+def _pass_on(connection: Connection, item: dict[str, Any]) -> list[str]:
+    """Give who of a meeting has no address, where this thanks is that of its coordinator."""
+    if not connection.scalar(select(Thanks.coordinates).where(Thanks.id == item["id"])):
+        return []
+    query = select(Person.name).join(Thanks, Thanks.person_id == Person.id).order_by(Thanks.id)
+    return list(connection.scalars(query.where(without_address(item["meeting"]["id"]))))
+
+
+def without_address(meeting: int) -> ColumnElement[bool]:
+    """Say of a thanks and its person that it is open, of this meeting, and without an address to write to."""
+    return and_(Thanks.meeting_id == meeting, queries.is_open, Person.email.is_(None))

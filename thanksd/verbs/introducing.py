@@ -36,17 +36,42 @@ def owe_introducer(
     return _owe(connection, context, now, introducer, about, None)
 
 
-def owe_outcomes(context: Context) -> list[int]:
-    """Store the second thanks of every introducer whose meeting has been thanked for; give their numbers."""
+def too_words(name: str, number: int | None) -> list[str]:
+    """Say that an introducer is owed thanks now, where that is news."""
+    if number is None:
+        return []
+    return [f"Thanks {number}: {name}, who brought you together, and again when you can say what came of it."]
+
+
+def follow_up(context: Context) -> list[int]:
+    """Store the second thanks of every introducer whose meeting has been thanked for; give their numbers.
+
+    And close what the coordinator of a meeting was asked to pass on, once they were thanked.
+    """
     now = context.now
     with context.store.read() as connection:
-        if not _due(connection, context.owner):
+        if not _due(connection, context.owner) and not _passed_on(connection, context.owner):
             return []
     with context.store.write() as connection:
+        for number, coordinator in _passed_on(connection, context.owner):
+            ledger.done(connection, now, number, f"through {coordinator}")
         return [
             _owe(connection, context, now, introducer, name, number)
             for number, introducer, name in _due(connection, context.owner)
         ]
+
+
+def _passed_on(connection: Connection, owner: str) -> list[tuple[int, str]]:
+    """Give the open thanks without an address whose coordinator was thanked, and the coordinator's name."""
+    led, coordinator = Thanks.__table__.alias("led").c, Person.__table__.alias("coordinator").c
+    query = (
+        select(Thanks.id, coordinator.name)
+        .join(Person, Thanks.person_id == Person.id)
+        .join(led.id.table, led.meeting_id == Thanks.meeting_id)
+        .join(coordinator.id.table, coordinator.id == led.person_id)
+        .where(led.coordinates.is_(True), led.state == states.THANKED, queries.is_open, Person.email.is_(None))
+    )
+    return [(number, name) for number, name in connection.execute(query.where(queries.is_of(owner)))]
 
 
 def notes_of(context: Context, numbers: Sequence[int]) -> list[str]:

@@ -155,6 +155,7 @@ def _values(row: Record) -> dict[str, Any]:
         "undo_state": row.maybe("undo_state", lambda name: row.choice(name, (states.OWED, states.SNOOZED))),
         "undo_nudge_at": row.maybe("undo_nudge_at", row.moment),
         "practice": row.flag("practice"),
+        "coordinates": row.flag("coordinates") if "coordinates" in row.data else False,
     }
 
 

@@ -32,7 +32,7 @@ def dispatch(context: Context, *, only: Sequence[int] | None = None) -> dict[str
         if only is None:
             copying.carry_late(context, carrier)
     if tried:
-        introducing.owe_outcomes(context)
+        introducing.follow_up(context)
     return {"letters": tried}
 
 
@@ -88,7 +88,7 @@ def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
                 came_back if state == states.SENT else f"thanksd show {number}",
             )
         found = queries.thanks_by_id(connection, [number], now)
-    notes = introducing.notes_of(context, introducing.owe_outcomes(context))
+    notes = introducing.notes_of(context, introducing.follow_up(context))
     return {"thanks": found, "notes": notes, "zone": context.zone}
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, delete, insert, select, update
 
 from thanksd import drafts, etiquette, forgotten, journal, language, letters, queries, rendering, states, timing
 from thanksd.errors import DataError, UsageError
-from thanksd.facts import Around, Facts, Finding
+from thanksd.facts import SEVERITIES, Around, Facts, Finding
 from thanksd.models import Draft, Thanks
 from thanksd.moments import from_iso, local, to_iso
 from thanksd.rows import AnyRow
@@ -47,6 +47,7 @@ class Note(NamedTuple):
     left_alone: bool
     written: date
     leaves: date
+    leaves_at: datetime
     around: Around = Around()
 
     @property
@@ -55,7 +56,9 @@ class Note(NamedTuple):
         to, days = self.facts["person"]["email"], (self.written, self.leaves)
         found = etiquette.check(self.subject, self.body, self.facts, to, days, self.around)
         more = [etiquette.to_come()] if self.is_early else []
-        return [*([etiquette.left_alone()] if self.left_alone else []), *more, *found]
+        night = etiquette.at_night(self.leaves_at, self.item["person"]["tz"] or "")
+        every = [*([etiquette.left_alone()] if self.left_alone else []), *more, *found, *([night] if night else [])]
+        return sorted(every, key=lambda one: SEVERITIES.index(one["severity"]))
 
     @property
     def intent(self) -> str:
@@ -195,7 +198,7 @@ def _read_text(context: Context, number: int, leaves: datetime) -> Note:
         known = {"came_back": queries.is_bad_address(connection, email), "left_alone": left_alone}
     written, leaving = local(context.now, context.zone).date(), local(leaves, context.zone).date()
     more = {"uid": own.uid, "is_early": from_iso(item["meeting"]["at"]) > leaves, **known}
-    more |= {"written": written, "leaves": leaving}
+    more |= {"written": written, "leaves": leaving, "leaves_at": leaves}
     if stored is not None and stored.edited:
         return Note(item, facts, stored.subject, stored.body, stored.template, edited=True, **more)
     name = own.template or _own_wording(context, item, facts, before)
