@@ -23,6 +23,7 @@ from importlib import import_module
 from typing import Any, TextIO
 
 import thanksd
+from thanksd import drafts, etiquette
 
 _LONGEST = 1 << 20
 _PR_SET_PDEATHSIG = 1
@@ -34,6 +35,8 @@ def serve() -> dict[str, Any]:
     for module in pkgutil.walk_packages(thanksd.__path__, "thanksd."):
         if not module.name.endswith("__main__"):
             import_module(module.name)
+    # A program reads its tables once it needs them; a child would read them, and make their patterns, each time anew.
+    etiquette.check("", "", drafts.sample_facts("coffee"), "")
     # A child's collector would touch, and so copy, every page of what is there for ever.
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
