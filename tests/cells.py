@@ -85,7 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--cells"):
-        left_out = [item for item in items if item.get_closest_marker("cell") is None]
+        left_out = [item for item in items if not any(map(item.get_closest_marker, ("cell", "matrix")))]
     else:
         left_out = [item for item in items if item.get_closest_marker("matrix") is not None]
     gone = set(left_out)
