@@ -64,6 +64,12 @@ def test_a_message_that_is_too_long_or_has_no_detail_says_so_and_changes_nothing
     assert "--as short is made of what was noted. Nothing was changed." in said
 
 
+def test_a_message_has_no_room_for_promises_and_is_not_blamed_for_it() -> None:
+    add("-d", "why you left Rust", "-p", "the compiler paper by friday")
+    assert "paper" not in draft("--as", "short")["body"]
+    assert draft("--as", "short")["findings"] == []
+
+
 def test_a_user_s_template_without_that_form_says_which_block_it_lacks(home: Path) -> None:
     add("-d", "why you left Rust")
     folder = home / ".config/thanksd/templates"

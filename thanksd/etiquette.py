@@ -96,7 +96,7 @@ def check(
 # LinkedIn's notes to somebody new are cut there for most of its users.
 LONGEST_MESSAGE = 200
 # What holds for a letter alone.
-_OF_LETTERS = ("length", "subject", "praise", "self-talk", "reuse")
+_OF_LETTERS = ("length", "subject", "praise", "self-talk", "reuse", "promise", "give")
 
 
 def check_message(text: str, facts: Facts, around: Around, *, is_short: bool) -> list[Finding]:

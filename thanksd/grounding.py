@@ -168,12 +168,12 @@ def unknown_names(text: str, facts: Facts) -> list[str]:
 
 
 def _capitalised(text: str) -> list[str]:
-    """Give the words with a capital that do not begin a sentence, a quotation or a line, without a genitive's s."""
-    found = re.finditer(r"(?<=[\w,;)\u2019'] )[^\W\d_]+(?:-[^\W\d_]+)*", plain_lines(text))
+    """Give the words with a capital that do not begin a sentence, a quotation or a line."""
+    found = re.finditer(r"(?<=[\w,;)\u2019'] )[^\W\d_]+(?:-[^\W\d_]+)*", _plain_lines(text))
     return [match.group() for match in found if match.group()[:1].isupper() and match.group()[1:2]]
 
 
-def plain_lines(text: str) -> str:
+def _plain_lines(text: str) -> str:
     """Give a text line by line, each with single spaces."""
     return "\n".join(plain(line) for line in text.splitlines())
 

@@ -161,6 +161,7 @@ class Thanks(Base):
         _only("thanks_open", "nudge_at", "closed_at IS NULL"),
         _only("thanks_popup", "popup_at", "popup_at IS NOT NULL"),
         _only("thanks_via", "via_id", "via_id IS NOT NULL"),
+        _only("thanks_outcome", "outcome_of", "outcome_of IS NOT NULL"),
     )
     __table_options__ = _NEVER_REUSED
     id: ColumnClause[int] = Column(Integer, primary_key=True)

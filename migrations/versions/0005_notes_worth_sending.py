@@ -11,9 +11,6 @@ def upgrade() -> None:
     op.add_column("promise", sa.Column("popup_at", sa.DateTime(), nullable=True))
     # The program of before said nothing of them: what was promised for a day is nudged about on that day.
     op.execute("UPDATE promise SET popup_at = due WHERE done_at IS NULL")
-    for name, table, column in (("promise_popup", "promise", "popup_at"), ("thanks_via", "thanks", "via_id")):
-        where = sa.text(f"{column} IS NOT NULL")
-        op.create_index(name, table, [column], sqlite_where=where, postgresql_where=where)
     op.add_column("nudge", sa.Column("promise_id", sa.Integer(), nullable=True))
     op.add_column("person", sa.Column("replied_at", sa.DateTime(), nullable=True))
     op.add_column("letter", sa.Column("intent", sa.String(), server_default=sa.text("'thanks'"), nullable=False))
@@ -30,3 +27,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("ix_interest_person_id", "interest", ["person_id"])
+    for name, table, column in (
+        ("promise_popup", "promise", "popup_at"),
+        ("thanks_via", "thanks", "via_id"),
+        ("thanks_outcome", "thanks", "outcome_of"),
+    ):
+        where = sa.text(f"{column} IS NOT NULL")
+        op.create_index(name, table, [column], sqlite_where=where, postgresql_where=where)

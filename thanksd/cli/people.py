@@ -41,7 +41,7 @@ def show(context: click.Context, who: tuple[str, ...]) -> None:
         columns(rows)
 
 
-def _show(person: dict[str, Any], zone: str = "UTC") -> None:
+def _show(person: dict[str, Any], zone: str) -> None:
     say(f"{person['id']}  {person['name']}" + (f" <{person['email']}>" if person["email"] else ""))
     for name, value in (
         ("Language", person["lang"]),
@@ -95,7 +95,7 @@ def edit(context: click.Context, /, who: tuple[str, ...], **facts: Any) -> None:
     result = state_of(context).client.call("edit_person", who=" ".join(who), **facts)
     notes(result)
     if not wants_json(context, people=result["people"]):
-        _show(result["people"][0])
+        _show(result["people"][0], result["zone"])
 
 
 @people.command()

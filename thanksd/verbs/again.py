@@ -13,3 +13,10 @@ def next_popup(context: Context, now: datetime, nudge_at: datetime) -> datetime:
     quiet = timing.parse_quiet(context.config.nudge.quiet_hours)
     only = context.config.nudge.weekdays_only
     return timing.first_popup(nudge_at, now, context.zone, quiet, weekdays_only=only, outright=False)
+
+
+def out_of_quiet(context: Context, moment: datetime) -> datetime:
+    """Give a moment, or where it lies in quiet hours or on a weekend that is to be quiet, the next one that is not."""
+    nudge = context.config.nudge
+    quiet = timing.parse_quiet(nudge.quiet_hours)
+    return timing.after_quiet(moment, context.zone, quiet, weekdays_only=nudge.weekdays_only)

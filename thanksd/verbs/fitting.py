@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from thanksd import journal, ledger, policy, states, timing, when
 from thanksd.models import Meeting, Person, Thanks
 from thanksd.moments import to_iso
-from thanksd.verbs.again import next_popup
+from thanksd.verbs.again import next_popup, out_of_quiet
 from thanksd.verbs.context import Context
 
 _A_DAY, _A_WEEK = timedelta(days=1), timedelta(days=7)
@@ -66,9 +66,7 @@ def first_moments(
 def promise_popup(context: Context, now: datetime, due: datetime | None) -> datetime:
     """Give when to nudge about a promise: a day before its own, or a week after it was made; out of quiet hours."""
     moment = now + _A_WEEK if due is None else max(due - _A_DAY, min(due, now + _A_DAY))
-    nudge = context.config.nudge
-    quiet = timing.parse_quiet(nudge.quiet_hours)
-    return timing.after_quiet(max(moment, now), context.zone, quiet, weekdays_only=nudge.weekdays_only)
+    return out_of_quiet(context, max(moment, now))
 
 
 def follow(connection: Connection, context: Context, now: datetime, person: int, before: Towards) -> None:

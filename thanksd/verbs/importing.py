@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -20,11 +20,11 @@ from thanksd.errors import DataError
 from thanksd.models import BadAddress, Base, Draft, Event, Interest, Letter, Meeting, Person, Promise, Thanks
 from thanksd.rows import AnyRow
 from thanksd.verbs.context import Context
+from thanksd.verbs.fitting import promise_popup
 from thanksd.verbs.moving import Thanked, learn
 from thanksd.verbs.parcel import Parcel, Parceled, read_parcel
 
 _AT_ONCE = 500
-_A_DAY, _A_WEEK = timedelta(days=1), timedelta(days=7)
 _CALENDAR = ("source", "uid", "recurrence_id")
 
 
@@ -53,7 +53,7 @@ def take_in(context: Context, parcel: dict[str, Any]) -> dict[str, Any]:
         here = _match(connection, now, found, known, new)
         new = [one for one in new if not _is_here(connection, here, one)]
         _refuse_known_letters(connection, new)
-        numbers = _add(connection, context.owner, now, here, new)
+        numbers = _add(connection, context, now, here, new)
         _link_outcomes(connection, dict(zip(numbers, new, strict=True)))
         held = [number for number, one in zip(numbers, new, strict=True) if one.is_held]
         learned = learn(connection, now, told, "an import")
@@ -190,11 +190,12 @@ def _refuse_known_letters(connection: Connection, new: Sequence[Parceled]) -> No
             raise DataError(f"The letter {found} is another thanks' here. Nothing was stored.", "Export it again.")
 
 
-def _add(connection: Connection, owner: str, now: datetime, here: _Here, new: Sequence[Parceled]) -> list[int]:
-    """Store thanks with all that is below them as the `owner`'s, and give their numbers."""
+def _add(connection: Connection, context: Context, now: datetime, here: _Here, new: Sequence[Parceled]) -> list[int]:
+    """Store thanks with all that is below them as the user's, and give their numbers."""
+    owner = context.owner
     numbers = _add_rows(connection, Thanks, [_row(now, here, one) | {"owner": owner} for one in new])
     below: tuple[tuple[type[Base], list[list[dict[str, Any]]]], ...] = (
-        (Promise, [[_asked_for(now, promise) for promise in one.promises] for one in new]),
+        (Promise, [[_asked_for(context, now, promise) for promise in one.promises] for one in new]),
         (Draft, [one.drafts for one in new]),
         (Letter, [one.letters for one in new]),
         (Event, [[{"at": now, "what": "imported", "data": {}}] for _ in new]),
@@ -208,10 +209,10 @@ def _add(connection: Connection, owner: str, now: datetime, here: _Here, new: Se
     return numbers
 
 
-def _asked_for(now: datetime, promise: dict[str, Any]) -> dict[str, Any]:
-    """Give a promise that is nudged about here: a day before its own, or a week from now."""
-    moment = promise["due"] - _A_DAY if promise["due"] else now + _A_WEEK
-    return {**promise, "popup_at": moment if promise["done_at"] is None else None}
+def _asked_for(context: Context, now: datetime, promise: dict[str, Any]) -> dict[str, Any]:
+    """Give a promise that is nudged about here as one that was added here."""
+    is_kept = promise["done_at"] is not None
+    return {**promise, "popup_at": None if is_kept else promise_popup(context, now, promise["due"])}
 
 
 def _link_outcomes(connection: Connection, new: Mapping[int, Parceled]) -> None:

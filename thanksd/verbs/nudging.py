@@ -18,6 +18,7 @@ from thanksd.models import Nudge, Thanks
 from thanksd.moments import local, to_iso, wall
 from thanksd.rows import batched
 from thanksd.verbs import occasions, promising, weekly
+from thanksd.verbs.again import out_of_quiet
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import HANDED_OFF, NOTHING, PASSWORD, REFUSED, STALE, THANKS, Due
 from thanksd.when import MORNING
@@ -125,11 +126,11 @@ def _allowed(
         return due
     free = [one for one in due if not _can_wait(one, least)]
     rest = [one for one in due if _can_wait(one, least)]
-    moment = _out_of_quiet(context, now)
+    moment = out_of_quiet(context, now)
     if rest and moment <= now:
         room = _room_today(connection, context, now, due, least)
         free, rest = free + rest[:room], rest[room:]
-        moment = _out_of_quiet(context, wall(local(now, context.zone).date() + _A_NIGHT, MORNING, context.zone))
+        moment = out_of_quiet(context, wall(local(now, context.zone).date() + _A_NIGHT, MORNING, context.zone))
     for one in rest:
         ledger.set_popup(connection, one.thanks, moment)
     put_off = {one.thanks for one in rest}
@@ -139,12 +140,6 @@ def _allowed(
 def _can_wait(due: Due, least: int) -> bool:
     said = due.outright and due.occasion == THANKS and least == _DIGEST
     return due.occasion in _CAN_WAIT and not said
-
-
-def _out_of_quiet(context: Context, moment: datetime) -> datetime:
-    nudge = context.config.nudge
-    quiet = timing.parse_quiet(nudge.quiet_hours)
-    return timing.after_quiet(moment, context.zone, quiet, weekdays_only=nudge.weekdays_only)
 
 
 def _room_today(connection: Connection, context: Context, now: datetime, due: list[Due], least: int) -> int:

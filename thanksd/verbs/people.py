@@ -87,7 +87,7 @@ def edit_person(
 
     `cares_about` adds interests, `source` says from where you know them; `no_longer` removes those that begin so.
     `replied` notes that you heard from them now. Gives {"people": [who it is], "notes": [what should be said of the
-    address]}.
+    address], "zone"}.
     """
     values = {
         "name": parse_who(name).name if name else "",
@@ -113,7 +113,7 @@ def edit_person(
             forgotten.allow(connection, changed.email)
         beware = and_beware(connection, "", changed.email) if values["email"] else ""
         more = _more(connection, context, row.id)
-        return {"people": [plain(changed) | more], "notes": [beware] if beware else []}
+        return {"people": [plain(changed) | more], "notes": [beware] if beware else [], "zone": context.zone}
 
 
 def _note_interests(

@@ -12,13 +12,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
 
-from thanksd import journal, queries, timing
+from thanksd import journal, queries
 from thanksd.channels import popups
 from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Nudge, Person, Promise, Thanks
 from thanksd.moments import say_short, to_iso
 from thanksd.rows import AnyRow
 from thanksd.verbs import occasions
+from thanksd.verbs.again import out_of_quiet
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import PROMISE, Old, is_popup, is_standing
 
@@ -102,7 +103,7 @@ def is_due(connection: Connection, owner: str, now: datetime) -> bool:
 def claim(connection: Connection, context: Context, now: datetime, channel: str) -> list[dict[str, Any]]:
     """Claim the promises that are due, and give them as the one nudge of a list; empty for none, or in quiet hours."""
     due = connection.execute(_query().where(_is_due(context.owner, now)).order_by(Promise.due, Promise.id)).all()
-    moment = _out_of_quiet(context, now) if channel != "terminal" else now
+    moment = out_of_quiet(context, now) if channel != "terminal" else now
     numbers = [row.id for row in due]
     connection.execute(
         update(Promise).where(Promise.id.in_(numbers)).values(popup_at=moment if moment > now else now + _CLAIM)
@@ -118,12 +119,6 @@ def claim(connection: Connection, context: Context, now: datetime, channel: str)
 
 def _is_due(owner: str, now: datetime) -> ColumnElement[bool]:
     return and_(queries.is_of(owner), Promise.popup_at.is_not(None), Promise.popup_at <= now)
-
-
-def _out_of_quiet(context: Context, moment: datetime) -> datetime:
-    nudge = context.config.nudge
-    quiet = timing.parse_quiet(nudge.quiet_hours)
-    return timing.after_quiet(moment, context.zone, quiet, weekdays_only=nudge.weekdays_only)
 
 
 def _write(connection: Connection, now: datetime, row: AnyRow, channel: str, seat: str) -> int:
@@ -146,7 +141,7 @@ def _old_popup(connection: Connection, seat: str, numbers: Sequence[int]) -> Old
 def shown(connection: Connection, context: Context, now: datetime, number: int) -> None:
     """Plan the popup after one that was shown: tomorrow, or in a week where the promise has no day."""
     due = connection.scalar(select(Promise.due).where(Promise.id == number))
-    again = _out_of_quiet(context, now + (_WEEKLY if due is None else _DAILY))
+    again = out_of_quiet(context, now + (_WEEKLY if due is None else _DAILY))
     _move(connection, number, again)
 
 
@@ -170,5 +165,5 @@ def answer(connection: Connection, context: Context, popup_id: int, server: str,
         if key == "done":
             _settle(connection, now, row, undo=False)
         else:
-            _move(connection, row.id, _out_of_quiet(context, now + _DAILY))
+            _move(connection, row.id, out_of_quiet(context, now + _DAILY))
     return bool(numbers)
