@@ -115,7 +115,9 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
 LIBRARIES: dict[str, frozenset[str]] = {
     "sqlalchemy": STORE | {"verbs"},
     "alembic": frozenset({"upgrade"}),
-    "jinja2": frozenset({"drafts", "rendering"}),
+    "jinja2": frozenset({"drafts", "rendering", "page"}),
+    "starlette": frozenset({"page"}),
+    "uvicorn": frozenset({"page"}),
     "apscheduler": frozenset({"daemon"}),
     "keyring": frozenset({"credentials"}),
     "jeepney": frozenset({"channels"}),

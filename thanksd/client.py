@@ -74,6 +74,19 @@ class Client:
         result: dict[str, Any] = answer["result"]
         return result
 
+    def ask_page(self, thanks: int) -> str | None:
+        """Give a link that opens the daemon's page once, at a thanks or (0) at its beginning; None without a daemon.
+
+        Raises the ThanksdError that says why there is no page.
+        """
+        answer = self._ask({"verb": "page", "params": {"thanks": thanks}})
+        if answer is None:
+            self.daemon = False
+            return None
+        if "error" in answer:
+            raise from_plain(answer["error"])
+        return str(answer["result"]["url"])
+
     def ask_daemon(self, verb: str) -> dict[str, Any] | None:
         """Call a verb, without arguments, of the daemon alone; None where it has no result for us, or is not there.
 

@@ -81,8 +81,22 @@ class Nudge:
     channels: tuple[str, ...] = _setting(("desktop", "terminal"), "where nudges go", ("desktop", "terminal"))
     quiet_hours: str = _setting("21:00-08:30", "no popups between these; empty is off")
     weekdays_only: bool = _setting(default=False, meaning="no popups on Saturday and Sunday")
+    review: str = _setting(
+        "auto",
+        "what Review opens: page, terminal, or auto, the page where there is a browser",
+        ("auto", "page", "terminal"),
+    )
     terminal: str = _setting("auto", "the terminal program that Review opens; auto finds one")
     ask: str = _setting("", "when to ask whom you met, such as 'fri 16:00'; empty is never")
+
+
+@dataclass(frozen=True)
+class Page:
+    """The review page: a small website on this machine, for your own browser alone."""
+
+    enabled: bool = _setting(default=True, meaning="whether the daemon offers the page")
+    port: int = _setting(0, "its port on 127.0.0.1; 0 is another one at each start", tuple(range(65536)))
+    browser: str = _setting("auto", "the browser that the page opens in; auto asks the desktop for yours")
 
 
 @dataclass(frozen=True)
@@ -142,6 +156,7 @@ class Config:
     me: Me = field(default_factory=Me)
     transport: Transport = field(default_factory=Transport)
     nudge: Nudge = field(default_factory=Nudge)
+    page: Page = field(default_factory=Page)
     send: Send = field(default_factory=Send)
     copies: Copies = field(default_factory=Copies)
     draft: Draft = field(default_factory=Draft)

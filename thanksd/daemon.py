@@ -30,6 +30,7 @@ from thanksd.errors import ConfigError, ThanksdError, TryLaterError
 from thanksd.instance import how_to_stop
 from thanksd.listener import Listener
 from thanksd.moments import from_iso, to_iso
+from thanksd.page.server import PageServer, page_path
 from thanksd.reminder import Reminder
 from thanksd.verbs import LOOKING
 from thanksd.wakeup import Wakeup
@@ -59,9 +60,12 @@ class Daemon:
         self._mistake = ""
         self._absence = Absence()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._reminder = Reminder(self._call, self._wake.set, lambda: self._world.settings, program, environ)
+        self._page = PageServer(self._call_for_page, lambda: self._world.settings)
+        self._reminder = Reminder(
+            self._call, self._wake.set, lambda: self._world.settings, program, environ, self._page.link
+        )
         self._listener = Listener(
-            paths.socket_file(store), Path(config_file), self._call, self._lines, self._changed, self._status
+            paths.socket_file(store), Path(config_file), self._call, self._lines, self._changed, self._asked
         )
 
     async def run(self, *, once: bool = False) -> None:
@@ -83,6 +87,7 @@ class Daemon:
 
     async def _serve(self) -> None:
         await self._listener.start()
+        self._page.start()
         # A clock and nothing more: a job that only wakes the loop can't be dropped or run twice. It is a coroutine, as
         # APScheduler would call a plain function in a thread.
         self._scheduler.add_job(
@@ -243,7 +248,16 @@ class Daemon:
         if verb not in LOOKING:
             self._wake.set()
 
-    def _status(self) -> dict[str, Any]:
+    async def _call_for_page(self, verb: str, params: dict[str, Any]) -> dict[str, Any]:
+        result = await self._call(verb, params)
+        self._changed(verb, result)
+        return result
+
+    def _asked(self, what: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Answer what is asked of the daemon itself: how it is, or a link to its page."""
+        if what == "page":
+            url, _ = self._page.link(page_path(params))
+            return {"url": url}
         last = to_iso(self._last_pass) if self._last_pass else None
         return {"running": True, "pid": os.getpid(), "version": __version__, "last_pass_at": last}
 
@@ -258,6 +272,7 @@ class Daemon:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         await self._listener.stop()
+        await self._page.stop()
         await self._letters_are_carried()
         await self._reminder.stop()
         await self._copier.stop()

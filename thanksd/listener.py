@@ -33,7 +33,10 @@ log = logging.getLogger("thanksd")
 
 
 class Listener:
-    """Answers requests. `call` runs a verb, `lines` gives nudges for a terminal, `changed` is told after each verb."""
+    """Answers requests. `call` runs a verb, `lines` gives nudges for a terminal, `changed` is told after each verb.
+
+    `asked` answers what is asked of the daemon itself: "status", or "page" for a link to it.
+    """
 
     def __init__(
         self,
@@ -42,10 +45,10 @@ class Listener:
         call: Call,
         lines: Callable[[], Awaitable[list[dict[str, Any]]]],
         changed: Callable[[str, dict[str, Any]], None],
-        status: Callable[[], dict[str, Any]],
+        asked: Callable[[str, dict[str, Any]], dict[str, Any]],
     ) -> None:
         self._path, self._config = path, config_file
-        self._call, self._lines, self._changed, self._status = call, lines, changed, status
+        self._call, self._lines, self._changed, self._asked = call, lines, changed, asked
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -79,11 +82,18 @@ class Listener:
         if verb == "poke":
             self._changed("poke", {})
             return {"result": {}}
-        if verb == "status":
-            return {"result": self._status()}
+        if verb in ("status", "page"):
+            return self._of_daemon(verb, request)
         if request["version"] != __version__ or Path(request["config"]) != self._config:
             return {"other": "version or config"}
         return await self._run(verb, request)
+
+    def _of_daemon(self, verb: str, request: dict[str, Any]) -> dict[str, Any]:
+        params = request.get("params")
+        try:
+            return {"result": self._asked(verb, params if isinstance(params, dict) else {})}
+        except ThanksdError as error:
+            return {"error": to_plain(error)}
 
     async def _run(self, verb: str, request: dict[str, Any]) -> dict[str, Any]:
         if verb == "reviewing":
@@ -109,7 +119,7 @@ class Listener:
             return []
 
 
-# What a request must have, and of which type; poke and status need the verb alone.
+# What a request must have, and of which type; those about the daemon itself need the verb alone.
 _FIELDS = {"verb": str, "params": dict, "version": str, "config": str, "tz": str, "lines": bool}
 
 
@@ -117,7 +127,7 @@ def _read(line: bytes) -> dict[str, Any]:
     """Read a request. Raises ValueError for what is none."""
     found = json.loads(line)
     request: dict[str, Any] = found if isinstance(found, dict) else {}
-    wanted = {"verb": str} if request.get("verb") in ("poke", "status") else _FIELDS
+    wanted = {"verb": str} if request.get("verb") in ("poke", "status", "page") else _FIELDS
     missing = [name for name, kind in wanted.items() if not isinstance(request.get(name), kind)]
     if missing:
         raise ValueError(f"it has no {missing[0]}")

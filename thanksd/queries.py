@@ -219,18 +219,29 @@ def _matches(words: list[str], text: str) -> bool:
 
 
 def _closed_match(connection: Connection, words: list[str], owner: str) -> int | None:
-    wanted = and_(
-        *(
-            or_(
-                Person.name_key.startswith(word, autoescape=True), Person.name_key.contains(f" {word}", autoescape=True)
-            )
-            for word in words
-        )
+    found = closed_last(connection, owner, " ".join(words), 1)
+    return found[0] if found else None
+
+
+def closed_last(connection: Connection, owner: str, name: str, count: int) -> list[int]:
+    """Give so many thanks that were closed last, of everybody, or of those whom `name` names."""
+    closed = and_(is_of(owner), Thanks.closed_at.is_not(None), is_named(name))
+    query = select(Thanks.id).join(Person, Thanks.person_id == Person.id).where(closed)
+    return list(connection.scalars(query.order_by(Thanks.closed_at.desc(), Thanks.id.desc()).limit(count)))
+
+
+def is_named(name: str) -> ColumnElement[bool]:
+    """Say of a person that each word of `name` begins a word of theirs, or their address; an empty one names all."""
+    # What no store can hold (lone surrogates) matches nobody.
+    return and_(true(), *map(_has_word, fold(name).encode(errors="replace").decode().split()))
+
+
+def _has_word(word: str) -> ColumnElement[bool]:
+    return or_(
+        Person.name_key.startswith(word, autoescape=True),
+        Person.name_key.contains(f" {word}", autoescape=True),
+        Person.email_key.startswith(word, autoescape=True),
     )
-    closed = and_(is_of(owner), Thanks.closed_at.is_not(None))
-    query = select(Thanks.id).join(Person, Thanks.person_id == Person.id).where(wanted, closed)
-    found = connection.scalar(query.order_by(Thanks.closed_at.desc(), Thanks.id.desc()).limit(1))
-    return None if found is None else int(found)
 
 
 def _count(number: int) -> str:

@@ -13,9 +13,10 @@ from thanksd import absence
 from thanksd.addresses import display_safe
 from thanksd.channels import Button, Popup, Receipt, popups
 from thanksd.channels.desktop import Desktop
-from thanksd.channels.opener import open_terminal
+from thanksd.channels.opener import browser_argv, has_screen, open_page, open_terminal
 from thanksd.config import Config
 from thanksd.errors import ThanksdError
+from thanksd.page.visits import Link
 
 # After a popup that could not be shown: soon again, then seldom. A server that appears ends the wait.
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
@@ -25,13 +26,21 @@ _OPENED_SECONDS = 5.0
 _OPENING = {"review": ["review"], "fix": ["review"], "resolve": ["resolve"], "add": ["add"]}
 _PASSWORD = ["credentials", "set"]
 
+# A browser that has to start first takes its time.
+_BROWSER_SECONDS = 15.0
+
 Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+PageLink = Callable[[str], tuple[str, Link]]
 
 log = logging.getLogger("thanksd")
 
 
 class Reminder:
-    """One desktop, and the popups on it. `call` runs a verb, `wake` asks for a pass, `program` is our command."""
+    """One desktop, and the popups on it.
+
+    `call` runs a verb, `wake` asks for a pass, `program` is our command, `page_link` gives a link that opens the review
+    page once.
+    """
 
     def __init__(
         self,
@@ -40,7 +49,9 @@ class Reminder:
         config: Callable[[], Config],
         program: list[str],
         environ: Mapping[str, str],
+        page_link: PageLink,
     ) -> None:
+        self._page_link = page_link
         self._call, self._wake, self._config, self._program, self._environ = call, wake, config, program, environ
         self.desktop = Desktop(self._pressed, self._closed, self._server, environ)
         self._servers: dict[int, str] = {}
@@ -173,7 +184,7 @@ class Reminder:
             self._undo[receipt.popup_id] = number
 
     async def _open(self, thanks: list[int], words: list[str], token: str) -> None:
-        """Open the user's terminal on our command `words`, at these thanks, and say so where nothing opened."""
+        """Open the page or the user's terminal on our command `words`, at these thanks; say so where nothing opened."""
         numbers = {"review": thanks, "resolve": thanks[:1]}.get(words[0], [])
         if not numbers and words[0] in ("review", "resolve"):
             return
@@ -181,18 +192,44 @@ class Reminder:
             # Pressed again before the window came up: one is enough.
             return
         words = [*words, *map(str, numbers)]
-        # Told to the command: keys that were typed before its window came up are not meant for it.
-        command = ["env", "THANKSD_OPENED=popup", *self._program, *words]
         opened = self._expect(numbers[0] if words[0] == "review" else 0)
         try:
-            await open_terminal(self._config().nudge.terminal, command, token, self._environ)
-            if words[0] == "review":
-                await asyncio.wait_for(opened.wait(), _OPENED_SECONDS)
+            if not await self._open_page(words, numbers, token):
+                await self._open_terminal(words, token, opened)
         except (ThanksdError, TimeoutError) as error:
-            log.warning("no terminal opened: %s", error)
+            log.warning("no window opened: %s", error)
             await self.desktop.show(popups.terminal_failed_popup(words))
         finally:
             self._opening.pop(numbers[0] if numbers else 0, None)
+
+    async def _open_page(self, words: list[str], numbers: list[int], token: str) -> bool:
+        """Open the review page in the browser, and say whether that came up; False where a terminal is wanted."""
+        config, path = self._config(), {"add": "/add"}.get(words[0], f"/thanks/{numbers[0]}" if numbers else "")
+        path = "/" if len(numbers) > 1 else path
+        if config.nudge.review == "terminal" or not config.page.enabled or not path:
+            return False
+        if config.nudge.review == "auto" and not self._has_browser(config.page.browser):
+            return False
+        url, link = self._page_link(path)
+        await open_page(config.page.browser, url, token, self._environ)
+        try:
+            await asyncio.wait_for(link.opened.wait(), _BROWSER_SECONDS)
+        except TimeoutError:
+            # A browser may start slowly: where the user lets us choose, the terminal is there meanwhile.
+            if config.nudge.review == "page":
+                raise
+            log.warning("no browser came to the page within %d seconds", _BROWSER_SECONDS)
+        return link.opened.is_set()
+
+    def _has_browser(self, setting: str) -> bool:
+        return has_screen(self._environ) and browser_argv(setting, self._environ) is not None
+
+    async def _open_terminal(self, words: list[str], token: str, opened: asyncio.Event) -> None:
+        # Told to the command: keys that were typed before its window came up are not meant for it.
+        command = ["env", "THANKSD_OPENED=popup", *self._program, *words]
+        await open_terminal(self._config().nudge.terminal, command, token, self._environ)
+        if words[0] == "review":
+            await asyncio.wait_for(opened.wait(), _OPENED_SECONDS)
 
     def _expect(self, number: int) -> asyncio.Event:
         """Give what is set once a review of this thanks was opened."""

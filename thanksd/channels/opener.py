@@ -1,6 +1,6 @@
-"""Opens the user's terminal on a command, which is what a pressed button does.
+"""Opens the user's terminal on a command, or their browser on a page, which is what a pressed button does.
 
-Where there is a user manager it starts the terminal: outside the sandbox of the daemon's own unit, with the session's
+Where there is a user manager it starts the program: outside the sandbox of the daemon's own unit, with the session's
 environment, and living on when the daemon is restarted. Elsewhere it is a process in a session of its own.
 """
 
@@ -43,6 +43,8 @@ _FORMS = {
     "urxvt": ("-e",),
     "xterm": ("-e",),
 }
+# What opens a page in the browser that the user chose: the desktop's way, GLib's, then Debian's (Policy 11.8.4).
+_BROWSERS = (("xdg-open",), ("gio", "open"), ("x-www-browser",), ("sensible-browser",), ("firefox",), ("chromium",))
 _DISPLAY = ("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY")
 # The daemon's own business with its service manager (sd_notify(3), systemd.exec(5)).
 _NOT_HANDED_ON = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "INVOCATION_ID", "CREDENTIALS_DIRECTORY")
@@ -62,7 +64,7 @@ def terminal_argv(
     A setting may have options, such as "foot -a thanksd"; an unknown program gets the command after -e, as xterm does.
     Raises UnavailableError where there is no such program.
     """
-    names = [[name] for name in _FORMS] if setting.strip() in ("", "auto") else [_words(setting)]
+    names = [[name] for name in _FORMS] if setting.strip() in ("", "auto") else [_words(setting, "nudge.terminal")]
     for name, *options in names:
         program = which(name, path=environ.get("PATH"))
         if program:
@@ -75,12 +77,46 @@ def terminal_argv(
     )
 
 
+def browser_argv(
+    setting: str, environ: Mapping[str, str], which: Callable[..., str | None] = shutil.which
+) -> list[str] | None:
+    """Give the words that open a page, whose address goes behind them; None where there is no such program.
+
+    With "auto" it is the first found. Raises UnavailableError for a setting that can't be read.
+    """
+    is_auto = setting.strip() in ("", "auto")
+    for name, *options in _BROWSERS if is_auto else [_words(setting, "page.browser")]:
+        program = which(name, path=environ.get("PATH"))
+        if program:
+            return [program, *options]
+    return None
+
+
+def has_screen(environ: Mapping[str, str]) -> bool:
+    """Say whether a window can be opened: a manager knows of one, or a display is named here."""
+    return _has_manager(environ) or any(environ.get(name) for name in _DISPLAY[:2])
+
+
+async def open_page(setting: str, url: str, token: str, environ: Mapping[str, str]) -> None:
+    """Open a page in the user's browser; `token` lets its window come to the front.
+
+    Raises UnavailableError where there is none, or it did not start in 5 seconds.
+    """
+    argv = browser_argv(setting, environ)
+    if argv is None:
+        raise UnavailableError("No browser was found.", "Name yours: thanksd config set page.browser NAME")
+    await _open([*argv, url], token, environ)
+
+
 async def open_terminal(setting: str, command: list[str], token: str, environ: Mapping[str, str]) -> None:
     """Open `command` in the user's terminal and leave it alone; `token` lets its window come to the front.
 
     Returns once the terminal runs, in a second or so. Raises UnavailableError where it did not start in 5 seconds.
     """
-    argv = terminal_argv(setting, command, environ)
+    await _open(terminal_argv(setting, command, environ), token, environ)
+
+
+async def _open(argv: list[str], token: str, environ: Mapping[str, str]) -> None:
     is_managed = _has_manager(environ)
     variables = {name: value for name, value in environ.items() if name not in _NOT_HANDED_ON} | _tokens(token)
     if is_managed:
@@ -91,13 +127,12 @@ async def open_terminal(setting: str, command: list[str], token: str, environ: M
         await _watch(process, said, is_managed=is_managed)
 
 
-def _words(setting: str) -> list[str]:
+def _words(setting: str, name: str) -> list[str]:
     try:
         return shlex.split(setting)
     except ValueError as error:
         raise UnavailableError(
-            f"The setting nudge.terminal can't be read: {error}.",
-            "Set it: thanksd config set nudge.terminal NAME",
+            f"The setting {name} can't be read: {error}.", f"Set it: thanksd config set {name} NAME"
         ) from error
 
 
@@ -141,7 +176,7 @@ def _spawn(argv: list[str], environ: Mapping[str, str]) -> tuple[subprocess.Pope
 
 
 async def _watch(process: subprocess.Popen[bytes], said: IO[bytes], *, is_managed: bool) -> None:
-    """Return when the terminal stands, or handed over to a server of its own and left well. Raises UnavailableError."""
+    """Return when the window stands, or its program handed over and left well. Raises UnavailableError."""
 
     def has_ended() -> bool:
         return process.poll() is not None
@@ -151,13 +186,13 @@ async def _watch(process: subprocess.Popen[bytes], said: IO[bytes], *, is_manage
 
     if not await _until(lambda: has_ended() or has_started(), LIMIT):
         process.kill()
-        raise UnavailableError("No terminal opened within 5 seconds.")
+        raise UnavailableError("No window opened within 5 seconds.")
     if await _until(has_ended, SETTLE) and process.returncode != 0:
         # pread, because the child writes at the same file offset.
         words = clean(os.pread(said.fileno(), 4096, 0).decode(errors="replace"))
         if not words or words.startswith("Running as unit"):
             words = f"it left at once, with exit code {process.returncode}."
-        raise UnavailableError(f"No terminal opened: {words[-200:]}")
+        raise UnavailableError(f"No window opened: {words[-200:]}")
 
 
 async def _until(happened: Callable[[], bool], seconds: float) -> bool:

@@ -20,6 +20,7 @@ COMMANDS = {
     "add": ("adding", "Note that you met somebody."),
     "owed": ("listing", "What is due and owed, soonest first."),
     "review": ("review", "Every due thanks in turn: draft, findings, one key each."),
+    "page": ("browsing", "The same in your browser."),
     "send": ("drafting", "Send a letter, after showing it."),
     "draft": ("drafting", "Show or change the draft of a thanks."),
     "show": ("listing", "Everything about one thanks."),

@@ -39,6 +39,7 @@ TABLE = {
     "practice": "practice",
     "practice_steps": "practice",
     "draft": "writing",
+    "check": "writing",
     "prepare": "writing",
     "reviewing": "writing",
     "confirm": "confirming",
@@ -66,7 +67,20 @@ TABLE = {
 
 # What changes nothing that a daemon would have to look at.
 LOOKING = frozenset(
-    {"owed", "show", "outbox", "log", "people", "person", "summary", "letter_text", "whose", "export", "promises"}
+    {
+        "owed",
+        "show",
+        "outbox",
+        "log",
+        "people",
+        "person",
+        "summary",
+        "letter_text",
+        "whose",
+        "export",
+        "promises",
+        "check",
+    }
 )
 
 # The daemon's own, and what a command does in its own process: they are not offered on the socket.

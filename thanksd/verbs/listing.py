@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, select, true
+from sqlalchemy import ColumnElement, and_, or_, select, true
 
 from thanksd import journal, queries, states
 from thanksd.errors import NotFoundError, UsageError
@@ -18,8 +18,19 @@ from thanksd.verbs.context import Context
 _WEEK = timedelta(days=7)
 
 
-def owed(context: Context, *, everything: bool = False, state: str = "", team: bool = False) -> dict[str, Any]:
+def owed(
+    context: Context,
+    *,
+    everything: bool = False,
+    state: str = "",
+    team: bool = False,
+    search: str = "",
+    newest: int = 0,
+) -> dict[str, Any]:
     """Give what is open, soonest first; everything with `everything`, or the thanks in one `state`.
+
+    With `newest` also so many that were closed last. With `search` only those of people whose name or address has a
+    word that begins so, and then closed ones too.
 
     Of a shared ledger the user's own, with `team` everybody's.
 
@@ -29,6 +40,9 @@ def owed(context: Context, *, everything: bool = False, state: str = "", team: b
     now, owner = context.now, context.owner
     which = and_(_which(now, everything=everything, state=state), queries.is_of("" if team else owner))
     with context.store.read() as connection:
+        if newest:
+            which = or_(which, Thanks.id.in_(queries.closed_last(connection, owner, search, newest)))
+        which = and_(which, queries.is_named(search)) if search else which
         found = queries.thanks(connection, which, now)
         until = queries.paused_until(connection, owner, now)
         practice = and_(queries.is_open, Thanks.practice, queries.is_of(owner))

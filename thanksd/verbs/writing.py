@@ -178,9 +178,19 @@ def _text(text: str) -> str:
     return letters.clean_body(text, BODY_LIMIT)
 
 
-def read_note(context: Context, number: int, leaves: datetime) -> Note:
-    """Give the draft as it stands: an edited one as it was left, any other rendered from the facts of now."""
+def check(context: Context, ref: str, subject: str, body: str) -> dict[str, Any]:
+    """Say what the check finds in a text as the note of a thanks; nothing is kept. Gives {"findings": [...]}."""
+    note = read_note(context, _writable(context, ref), context.now, (_one_line(subject), _text(body)))
+    return {"findings": note.findings}
+
+
+def read_note(context: Context, number: int, leaves: datetime, text: tuple[str, str] | None = None) -> Note:
+    """Give the draft as it stands: an edited one as it was left, any other rendered from the facts of now.
+
+    With `text` its subject and body are those.
+    """
     note = _read_text(context, number, leaves)
+    note = note._replace(subject=text[0], body=text[1]) if text else note
     with context.store.read() as connection:
         around = around_of(connection, context, note.item, note.facts, f"{note.subject}\n{note.body}")
     return note._replace(around=around)

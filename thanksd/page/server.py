@@ -1,0 +1,129 @@
+"""Listens for the owner's browser. What answers it, uvicorn and Starlette, is loaded at the first visit.
+
+A daemon whose page nobody opens keeps its size and its sleep: until then one listening socket waits in its loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from thanksd.config import Config
+from thanksd.errors import UnavailableError
+from thanksd.page.visits import Link, Visits
+
+if TYPE_CHECKING:
+    import uvicorn
+
+HOST = "127.0.0.1"
+# uvicorn looks at its clock ten times a second: not for nobody, for longer than a person leaves a page alone.
+IDLE_SECONDS = 900.0
+# What is in hand may end before the listener goes.
+_GOODBYE_SECONDS = 3
+
+Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+log = logging.getLogger("thanksd")
+
+
+class PageServer:
+    """The page of one daemon. `call` runs a verb and tells the daemon what changed."""
+
+    def __init__(self, call: Call, config: Callable[[], Config]) -> None:
+        self._call, self._config = call, config
+        self._visits = Visits(time.monotonic)
+        self._socket: socket.socket | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._server: uvicorn.Server | None = None
+        self._is_ending = False
+        self._asked = asyncio.Event()
+
+    def start(self) -> None:
+        """Listen, where the settings want a page. One that can't listen is said in the log: nudges go on without it."""
+        page = self._config().page
+        if not page.enabled:
+            return
+        try:
+            self._socket = socket.create_server((HOST, page.port))
+        except OSError as error:
+            log.warning("there is no review page: port %d can't be had: %s", page.port, error.strerror)
+            return
+        self._socket.setblocking(False)  # noqa: FBT003  socket's signature
+        self._wait_for_visit(self._socket)
+
+    async def stop(self) -> None:
+        """Stop listening, once what is in hand was answered."""
+        if self._socket is None:
+            return
+        self._is_ending = True
+        asyncio.get_running_loop().remove_reader(self._socket)
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._serving is not None:
+            await asyncio.wait([self._serving], timeout=_GOODBYE_SECONDS + 1)
+        self._socket.close()
+        self._socket = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 where it does not."""
+        return int(self._socket.getsockname()[1]) if self._socket is not None else 0
+
+    def link(self, target: str) -> tuple[str, Link]:
+        """Give a URL that opens the page at `target`, such as /thanks/7, once; `opened` of the link tells when it did.
+
+        Raises UnavailableError where there is no page.
+        """
+        if not self.port:
+            raise UnavailableError("There is no review page: it is switched off, or its port is taken.",
+                                   "thanksd config set page.enabled true")  # fmt: skip
+        secret, link = self._visits.link(target)
+        return f"http://{HOST}:{self.port}/enter/{secret}", link
+
+    def _wait_for_visit(self, listening: socket.socket) -> None:
+        asyncio.get_running_loop().add_reader(listening, self._come, listening)
+
+    def _come(self, listening: socket.socket) -> None:
+        """Somebody connected, and waits in the socket's queue: load what answers."""
+        asyncio.get_running_loop().remove_reader(listening)
+        self._serving = asyncio.ensure_future(self._serve(listening))
+
+    async def _serve(self, listening: socket.socket) -> None:
+        """Answer until nobody asked for a while, then wait for the next visit."""
+        try:
+            server = self._server = await asyncio.get_running_loop().run_in_executor(None, self._make)
+            watch = asyncio.ensure_future(self._watch(server))
+            # A copy, as uvicorn closes what it was given.
+            await server.serve(sockets=[listening.dup()])
+            watch.cancel()
+        except Exception:
+            log.exception("the review page failed; it is there again at the next start")
+            return
+        finally:
+            self._server = None
+        if not self._is_ending:
+            self._wait_for_visit(listening)
+
+    async def _watch(self, server: uvicorn.Server) -> None:
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self._asked.clear()
+                await asyncio.wait_for(self._asked.wait(), IDLE_SECONDS)
+        server.should_exit = True
+
+    def _make(self) -> uvicorn.Server:
+        from thanksd.page import app  # noqa: PLC0415  see above: the first visit pays for it
+
+        made = app.make(self._call, self._config, self._visits, self.port, self._asked.set)
+        return app.server(made, self.port)
+
+
+def page_path(params: dict[str, Any]) -> str:
+    """Give the path of the page that somebody asks for: that of a thanks, or the first one."""
+    number = params.get("thanks")
+    return f"/thanks/{number}" if isinstance(number, int) and number > 0 else "/"
