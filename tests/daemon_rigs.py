@@ -182,6 +182,7 @@ path = "{mail}"
 [nudge]
 channels = {channels}
 quiet_hours = "{quiet}"
+review = "terminal"
 terminal = "{terminal}"
 [send]
 undo = "{undo}"

@@ -67,7 +67,7 @@ DRAFT = {"v": {1}, "draft": {"to": Maybe(str), "subject": str, "body": str, "tem
 ADA = ("add", "Ada", "Lovelace", "ada@example.com", "-k", "coffee", "-d", "why you left Rust")
 PROMISED = {
     *("add", "owed", "show", "edit", "draft", "send", "review", "snooze", "waive", "done", "undo", "outbox", "resolve"),
-    *("promises", "promise"),
+    *("promises", "promise", "page"),
     *("people", "policy", "templates", "log", "run", "config", "credentials", "service", "demo", "help"),
     *("pause", "resume", "init", "doctor", "backup", "restore", "export", "import", "adopt"),
     "move-store",

@@ -117,7 +117,7 @@ def test_debians_own_choice_of_terminal_opens(tmp_path: Path) -> None:
 def test_a_terminal_that_finds_no_display_is_not_taken_for_open() -> None:
     parts.need("xterm")
     environ = {"PATH": os.environ["PATH"], "DISPLAY": ":54321"}
-    with pytest.raises(UnavailableError, match=r"No terminal opened: .*display"):
+    with pytest.raises(UnavailableError, match=r"No window opened: .*display"):
         asyncio.run(open_terminal("xterm", ["true"], "", environ))
 
 
@@ -185,11 +185,11 @@ def test_a_manager_that_hangs_is_given_up_after_five_seconds(tmp_path: Path, mon
 
 def test_a_manager_that_refuses_is_quoted(tmp_path: Path) -> None:
     environ = _manager(tmp_path, "echo 'Failed to start transient service unit: denied' >&2; exit 1")
-    with pytest.raises(UnavailableError, match="No terminal opened: Failed to start transient service unit: denied"):
+    with pytest.raises(UnavailableError, match="No window opened: Failed to start transient service unit: denied"):
         asyncio.run(open_terminal("xterm", COMMAND, "", environ))
 
 
 def test_a_terminal_that_leaves_the_manager_at_once_is_not_taken_for_open(tmp_path: Path) -> None:
     environ = _manager(tmp_path, "echo 'Running as unit: run-u1.service' >&2; sleep 0.2; echo Finished >&2; exit 3")
-    with pytest.raises(UnavailableError, match=r"No terminal opened: it left at once, with exit code 3\."):
+    with pytest.raises(UnavailableError, match=r"No window opened: it left at once, with exit code 3\."):
         asyncio.run(open_terminal("xterm", COMMAND, "", environ))

@@ -225,15 +225,16 @@ def _closed_match(connection: Connection, words: list[str], owner: str) -> int |
 
 def closed_last(connection: Connection, owner: str, name: str, count: int) -> list[int]:
     """Give so many thanks that were closed last, of everybody, or of those whom `name` names."""
-    closed = and_(is_of(owner), Thanks.closed_at.is_not(None), is_named(name))
-    query = select(Thanks.id).join(Person, Thanks.person_id == Person.id).where(closed)
-    return list(connection.scalars(query.order_by(Thanks.closed_at.desc(), Thanks.id.desc()).limit(count)))
+    closed = and_(is_of(owner), Thanks.closed_at.is_not(None), is_to(name))
+    query = select(Thanks.id).where(closed).order_by(Thanks.closed_at.desc(), Thanks.id.desc())
+    return list(connection.scalars(query.limit(count)))
 
 
-def is_named(name: str) -> ColumnElement[bool]:
-    """Say of a person that each word of `name` begins a word of theirs, or their address; an empty one names all."""
+def is_to(name: str) -> ColumnElement[bool]:
+    """Say of a thanks that each word of `name` begins a word of the person's, or their address."""
     # What no store can hold (lone surrogates) matches nobody.
-    return and_(true(), *map(_has_word, fold(name).encode(errors="replace").decode().split()))
+    words = fold(name).encode(errors="replace").decode().split()
+    return Thanks.person_id.in_(select(Person.id).where(*map(_has_word, words)))
 
 
 def _has_word(word: str) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from thanksd import states
-from thanksd.errors import DataError, NotFoundError, ThanksdError, UsageError
+from thanksd.errors import DataError, ThanksdError, UsageError
 from thanksd.moments import from_iso
 from thanksd.page import views
 from thanksd.page.visit import Visit
@@ -26,24 +26,14 @@ _HOW = ("in person", "by phone", "by card", "by message")
 
 async def review(visit: Visit) -> Response:
     """Show one thanks: the draft to be sent, the letter on its way, or how it ended."""
-    return await _shown(visit)
-
-
-async def _shown(visit: Visit, typed: tuple[str, str] | None = None, status: int = 200) -> Response:
-    """Show it; with what was `typed` in place of the draft's text where that was not stored."""
     one, zone, now = await visit.one()
     if one["state"] not in _WAITING:
-        return visit.show("letter.html", status, one=views.thanks(one, visit.words, zone, now), ways=_ways(one))
-    made = await visit.call("prepare", ref=str(visit.number))
+        return visit.show("letter.html", one=views.thanks(one, visit.words, zone, now), ways=_ways(one))
+    made = await visit.call("prepare", ref=str(visit.number), look=True)
     one, prepared = made["thanks"][0], made["prepared"]
-    if typed:
-        found = await visit.call("check", ref=str(visit.number), subject=typed[0], body=typed[1])
-        prepared |= {"subject": typed[0], "body": typed[1], "findings": found["findings"], "sha256": ""}
-    shown = views.thanks(one, visit.words, zone, now)
     return visit.show(
         "review.html",
-        status,
-        one=shown,
+        one=views.thanks(one, visit.words, zone, now),
         prepared=prepared,
         findings=views.findings(prepared["findings"], visit.words),
         marked=views.marked(prepared["body"], prepared["findings"]),
@@ -51,8 +41,7 @@ async def _shown(visit: Visit, typed: tuple[str, str] | None = None, status: int
         leaves=visit.words.moment(from_iso(prepared["leaves"]), now, zone),
         later=_LATER,
         how=_HOW,
-        before=await _before(visit, one, zone, now),
-        interests=(await visit.call("person", who=str(shown["person"])))["people"][0]["interests"],
+        **await _around(visit, one, zone, now),
     )
 
 
@@ -63,15 +52,18 @@ def _ways(one: dict[str, Any]) -> list[str]:
     return ["sent", "discard"] if one["letter"]["reason"] == states.HANDED_OFF else ["sent", "resend", "discard"]
 
 
-async def _before(visit: Visit, one: dict[str, Any], zone: str, now: datetime) -> list[dict[str, Any]]:
-    """Give the last letters that this person got, the newest first, with their texts."""
-    found = (await visit.call("person", who=str(one["person"]["id"])))["thanks"]
-    sent = [each for each in found if each["letter"] and each["letter"]["sent_at"] and each["id"] != one["id"]]
+async def _around(visit: Visit, one: dict[str, Any], zone: str, now: datetime) -> dict[str, object]:
+    """Give what they care about, and the last letters they got with their texts, the newest first."""
+    found = await visit.call("person", who=str(one["person"]["id"]))
+    sent = [
+        each for each in found["thanks"] if each["letter"] and each["letter"]["sent_at"] and each["id"] != one["id"]
+    ]
     newest = sorted(sent, key=lambda each: str(each["letter"]["sent_at"]), reverse=True)[:_LAST_LETTERS]
-    return [
+    before = [
         views.letter(each["letter"], visit.words, zone, now) | {"body": await _body_of(visit, each["id"])}
         for each in newest
     ]
+    return {"before": before, "interests": found["people"][0]["interests"]}
 
 
 async def _body_of(visit: Visit, number: int) -> str:
@@ -104,14 +96,14 @@ def _plain(text: str) -> str:
     return text.replace("\r\n", "\n").rstrip()
 
 
+def _typed(visit: Visit) -> tuple[str, str]:
+    return visit.field("subject"), _plain(visit.form.get("body", ""))
+
+
 async def save(visit: Visit) -> Response:
     """Keep the text as it was typed."""
-    typed = (visit.field("subject"), _plain(visit.form.get("body", "")))
-    try:
-        await visit.call("draft", ref=str(visit.number), subject=typed[0], body=typed[1])
-    except ThanksdError as error:
-        visit.say_error(error)
-        return await _shown(visit, typed, 400)
+    subject, body = _typed(visit)
+    await visit.call("draft", ref=str(visit.number), subject=subject, body=body)
     visit.say(visit.words("saved"))
     return visit.go(f"/thanks/{visit.number}")
 
@@ -141,50 +133,50 @@ async def facts(visit: Visit) -> Response:
 
 async def send(visit: Visit) -> Response:
     """Confirm the letter: exactly the text that stands on the page, and only where nothing new is to be said of it."""
-    typed = (visit.field("subject"), _plain(visit.form.get("body", "")))
+    sha256 = await _as_shown(visit, _typed(visit))
+    if not sha256:
+        return await review(visit)
+    letters = [{"thanks": visit.number, "sha256": sha256}]
     try:
-        sha256 = await _as_shown(visit, typed)
-        if not sha256:
-            return await _shown(visit)
-        letters = [{"thanks": visit.number, "sha256": sha256}]
         result = await visit.call("confirm", letters=letters, overrides=visit.field("override").split())
-    except NotFoundError:
-        visit.say(visit.words("changed_meanwhile"))
-        return await _shown(visit, status=409)
     except ThanksdError as error:
+        # The text is kept by now: it stands in the form again, and what went wrong above it.
         visit.say_error(error)
-        return await _shown(visit, status=400)
-    handed = result["handed"]
-    if handed:
-        return visit.show("handed.html", one=handed[0], number=visit.number)
+        return await review(visit)
+    if result["handed"]:
+        return visit.show("handed.html", one=result["handed"][0], number=visit.number)
     return visit.go(f"/thanks/{visit.number}")
 
 
-async def _as_shown(visit: Visit, typed: tuple[str, str]) -> str:
-    """Give the sha256 of the letter that was shown, with the text as it was typed; "" where it must be looked at again.
+# What the page showed of a letter, and the form brings back.
+_SHOWN = ("to", "from", "by")
 
-    That is: it goes to another address than the page said, the stored text is not what was typed, or the check says
-    something of it that was not on the page.
+
+async def _as_shown(visit: Visit, typed: tuple[str, str]) -> str:
+    """Build the letter that was shown, with the text as it was typed, and give its sha256; "" to look at it again.
+
+    That is: it goes to another address than the page said, or leaves otherwise; the stored text is not what was typed;
+    or the check says something of it that was not on the page.
     """
     ref, seen = str(visit.number), set(visit.field("seen").split())
     now = (await visit.call("prepare", ref=ref))["prepared"]
-    is_typed = (now["subject"], now["body"].rstrip()) != typed
-    if is_typed:
+    if _text_of(now) != typed:
         await visit.call("draft", ref=ref, subject=typed[0], body=typed[1])
         now = (await visit.call("prepare", ref=ref))["prepared"]
-    elif now["sha256"] != visit.field("sha256"):
-        raise NotFoundError(visit.words("changed_meanwhile"))
     new = {one["code"] for one in now["findings"] if one["severity"] != "hint"} - seen
-    if now["to"] != visit.field("to") or (now["subject"], now["body"].rstrip()) != typed or new:
+    if _text_of(now) != typed or any((now[name] or "") != visit.field(name) for name in _SHOWN) or new:
         visit.say(visit.words("look_again"))
-        return ""
-    if now["transport"] == "eml":
+    elif now["transport"] == "eml":
         visit.say(visit.words("by_terminal", number=visit.number))
-        return ""
-    if now["sha256"] is None:
+    elif now["sha256"] is None:
         visit.say(visit.words(f"missing_{now['missing'] or 'address'}"))
-        return ""
-    return str(now["sha256"])
+    else:
+        return str(now["sha256"])
+    return ""
+
+
+def _text_of(prepared: dict[str, Any]) -> tuple[str, str]:
+    return str(prepared["subject"]), str(prepared["body"]).rstrip()
 
 
 async def leave_now(visit: Visit) -> Response:

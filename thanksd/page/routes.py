@@ -81,8 +81,7 @@ class Routes:
 
     def refused(self, error: RefusedError, form: Mapping[str, str]) -> Response:
         """Answer who was not let in; what they typed is given back to them, as nothing was stored."""
-        typed = {name: form[name] for name in ("subject", "body") if form.get(name)}
-        return page("refused.html", self._words(), error.status, why=error.why, typed=typed)
+        return page("refused.html", self._words(), error.status, why=error.why, typed=_typed(form))
 
     def _words(self) -> Words:
         return Words(self._config().me.language)
@@ -92,10 +91,10 @@ class Routes:
             visit = self._visit(request)
             try:
                 return await handler(visit)
-            except NotFoundError as error:
-                return visit.show("sorry.html", 404, error=error)
             except ThanksdError as error:
-                return visit.show("sorry.html", 400, error=error)
+                # What was typed and could not be stored is given back.
+                status = 404 if isinstance(error, NotFoundError) else 400
+                return visit.show("sorry.html", status, error=error, typed=_typed(visit.form))
 
         return answer
 
@@ -130,6 +129,10 @@ class Routes:
         log.error("the page %s failed", request.url.path, exc_info=error)
         form = getattr(request.state, "form", {})
         return self.refused(RefusedError(500, "failed"), form)
+
+
+def _typed(form: Mapping[str, str]) -> dict[str, str]:
+    return {name: form[name] for name in ("subject", "body") if form.get(name)}
 
 
 def _number(text: str) -> int:

@@ -42,7 +42,7 @@ def owed(
     with context.store.read() as connection:
         if newest:
             which = or_(which, Thanks.id.in_(queries.closed_last(connection, owner, search, newest)))
-        which = and_(which, queries.is_named(search)) if search else which
+        which = and_(which, queries.is_to(search)) if search else which
         found = queries.thanks(connection, which, now)
         until = queries.paused_until(connection, owner, now)
         practice = and_(queries.is_open, Thanks.practice, queries.is_of(owner))

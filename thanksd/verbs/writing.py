@@ -284,11 +284,14 @@ def read_leaving(context: Context, now: datetime, at: str, *, at_once: bool) -> 
     return Leaving(int(hold.total_seconds()), now + hold)
 
 
-def prepare(context: Context, ref: str, *, at: str = "", at_once: bool = False, template: str = "") -> dict[str, Any]:
+def prepare(
+    context: Context, ref: str, *, at: str = "", at_once: bool = False, template: str = "", look: bool = False
+) -> dict[str, Any]:
     """Build the exact bytes of a letter and store them, to be shown and then confirmed by their sha256.
 
     Nothing changed since the last time gives the same bytes. Gives {"prepared": {...}, "thanks": [...]}; its
-    `sha256` is null where no letter can be built yet: no address, no sender, no transport, or a gap in the facts.
+    `sha256` is null where no letter can be built yet: no address, no sender, no transport, or a gap in the facts. With
+    `look` nothing is built and stored.
     """
     now = context.now
     number = _writable(context, ref)
@@ -296,7 +299,7 @@ def prepare(context: Context, ref: str, *, at: str = "", at_once: bool = False, 
         _start_anew(context, now, number, template)
     leaving = read_leaving(context, now, at, at_once=at_once)
     note = read_note(context, number, leaving.at)
-    frozen = _freeze(context, now, note, leaving) if _can_be_frozen(context, note) else None
+    frozen = _freeze(context, now, note, leaving) if not look and _can_be_frozen(context, note) else None
     shown = {
         **plain_draft(note),
         "from": _from(context),

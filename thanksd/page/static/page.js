@@ -35,8 +35,9 @@ if (countdown) {
   const end = Date.now() + 1000 * Number(countdown.dataset.seconds), words = countdown.textContent;
   const tick = () => {
     const seconds = Math.max(0, Math.ceil((end - Date.now()) / 1000));
-    countdown.textContent = words.replace(/\d+/, String(seconds));
-    if (seconds) setTimeout(tick, 250);
+    if (/\d/.test(words)) countdown.textContent = words.replace(/\d+/, String(seconds));
+    // Then it is on its way, and the page says what became of it.
+    if (seconds) setTimeout(tick, 250); else setTimeout(() => location.reload(), 1500);
   };
-  if (/\d/.test(words)) tick();
+  tick();
 }

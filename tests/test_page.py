@@ -1,0 +1,191 @@
+"""The review page over HTTP: a thanks is read, edited, sent, taken back and answered, by the same verbs as elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import page_rigs
+import pytest
+from daemon_rigs import Ledger
+from page_rigs import Site, Visitor
+
+from thanksd.page.words import Words, codes
+
+_HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}"
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "t.db")
+
+
+@pytest.fixture
+def site(ledger: Ledger) -> Iterator[Site]:
+    with page_rigs.site(ledger) as running:
+        yield running
+
+
+@pytest.fixture
+def visitor(site: Site) -> Visitor:
+    return Visitor(site)
+
+
+def _add(ledger: Ledger, **params: object) -> int:
+    number = ledger.add("Ada Lovelace", email="ada@example.com", **params)
+    ledger.later(hours=2)
+    return number
+
+
+def test_a_letter_is_sent_by_one_press_taken_back_and_sent_again(ledger: Ledger, visitor: Visitor) -> None:
+    number = _add(ledger)
+    confirmed = visitor.post(f"/thanks/{number}/send", visitor.letter(number))
+    assert ledger.state(number) == "confirmed"
+    assert "Leaves in 30 s" in confirmed.text
+    back = visitor.post(f"/thanks/{number}/undo")
+    assert ledger.state(number) == "due"
+    assert "Taken back" in back.text
+    visitor.post(f"/thanks/{number}/send", visitor.letter(number))
+    assert ledger.state(number) == "confirmed"
+
+
+def test_what_was_typed_is_what_is_confirmed(ledger: Ledger, visitor: Visitor) -> None:
+    number = _add(ledger)
+    letter = visitor.letter(number)
+    letter["body"] = letter["body"].replace("\n", "\r\n").replace("Thank you", "Many thanks")
+    visitor.post(f"/thanks/{number}/send", letter)
+    assert "Many thanks" in ledger.call("letter_text", ref=str(number))["letter_text"]
+
+
+def test_a_finding_that_was_not_on_the_page_stops_the_letter_until_it_was_seen(
+    ledger: Ledger, visitor: Visitor
+) -> None:
+    number = _add(ledger)
+    letter = visitor.letter(number)
+    letter["body"] = letter["body"].replace("Thank you", "Thank you yesterday")
+    answer = visitor.post(f"/thanks/{number}/send", letter)
+    assert "relative-date" in answer.text
+    assert ledger.state(number) == "due"
+    visitor.post(f"/thanks/{number}/send", visitor.letter(number))
+    assert ledger.state(number) == "confirmed"
+
+
+def test_a_block_is_overridden_by_its_name_alone_and_that_is_written_down(ledger: Ledger, visitor: Visitor) -> None:
+    number = _add(ledger)
+    ledger.call("draft", ref=str(number), body="Dear Adam,\n\nThank you for telling why you left Rust.\n\nSam Lee")
+    letter = visitor.letter(number)
+    blocks = re.findall(r'name="override" value="([a-z-]+)"', visitor.get(f"/thanks/{number}").text)
+    assert blocks
+    assert "Blocked" in visitor.post(f"/thanks/{number}/send", letter).text
+    assert ledger.state(number) == "due"
+    visitor.post(f"/thanks/{number}/send", letter | {"override": " ".join(blocks)})
+    assert ledger.state(number) == "confirmed"
+    assert "overridden" in [event["what"] for event in ledger.call("log", ref=str(number))["events"]]
+
+
+def test_a_letter_whose_address_changed_since_it_was_shown_is_shown_again(ledger: Ledger, visitor: Visitor) -> None:
+    number = _add(ledger)
+    letter = visitor.letter(number)
+    ledger.call("edit", ref=str(number), email="ada@elsewhere.example")
+    assert "Nothing was sent yet" in visitor.post(f"/thanks/{number}/send", letter).text
+    assert ledger.state(number) == "due"
+
+
+def test_what_was_typed_and_can_t_be_kept_is_given_back(ledger: Ledger, visitor: Visitor) -> None:
+    number = _add(ledger)
+    visitor.post(f"/thanks/{number}/send", visitor.letter(number))
+    answer = visitor.post(f"/thanks/{number}/draft", {"subject": "Mine", "body": "My very own words."})
+    assert (answer.status, "My very own words." in answer.text) == (400, True)
+    ledger.call("undo", ref=str(number))
+    answer = visitor.post(f"/thanks/{number}/draft", {"subject": "Mine", "body": "My own words\x00."})
+    assert (answer.status, "My own words" in answer.text) == (400, True)
+
+
+def test_the_address_and_the_one_detail_are_asked_for_where_they_are_missing(ledger: Ledger, visitor: Visitor) -> None:
+    number = ledger.add("Ada Lovelace", details=[])
+    page = visitor.get(f"/thanks/{number}").text
+    assert "email address?" in page
+    assert "What stood out?" in page
+    visitor.post(f"/thanks/{number}/facts", {"email": "ada@example.com"})
+    page = visitor.post(f"/thanks/{number}/facts", {"details": "why you left Rust"}).text
+    assert "why you left Rust" in page
+    assert "email address?" not in page
+
+
+def test_the_check_says_what_it_finds_in_a_text_that_is_typed_and_keeps_nothing(
+    ledger: Ledger, visitor: Visitor
+) -> None:
+    number = _add(ledger)
+    before = ledger.call("draft", ref=str(number))
+    form = {"token": visitor.get("/add").token, "subject": "Thanks", "body": "Dear Ada, see you tomorrow <b>"}
+    answer = visitor.site.ask("POST", f"/thanks/{number}/check", visitor.headers(), page_rigs.urlencode(form))
+    assert 'mark class=\\"warn\\">tomorrow</mark>' in answer.text
+    assert "&lt;b&gt;" in answer.text
+    assert ledger.call("draft", ref=str(number)) == before
+
+
+def test_a_thanks_is_put_off_waived_and_given_otherwise(ledger: Ledger, visitor: Visitor) -> None:
+    later, waived, done = (ledger.add(name) for name in ("Ada Lovelace", "Tom O'Neil", "Chen Wei"))
+    ledger.later(hours=1)
+    assert "Ada Lovelace: later." in visitor.post(f"/thanks/{later}/later", {"delay": "tomorrow 9:00"}).text
+    visitor.post(f"/thanks/{waived}/waive")
+    visitor.post(f"/thanks/{done}/done", {"how": "by card"})
+    assert [ledger.state(number) for number in (later, waived, done)] == ["snoozed", "waived", "thanked"]
+    visitor.post(f"/thanks/{waived}/undo")
+    assert ledger.state(waived) == "due"
+
+
+def test_a_meeting_is_added_and_a_mistake_keeps_what_was_typed(ledger: Ledger, visitor: Visitor) -> None:
+    wrong = visitor.post("/add", {"who": "Ada Lovelace", "kind": "coffee", "when": "somewhen", "details": "Rust"})
+    assert wrong.status == 400
+    assert 'value="Ada Lovelace"' in wrong.text
+    right = visitor.post("/add", {"who": "Ada Lovelace", "kind": "coffee", "when": "", "details": "why you left Rust"})
+    assert "Thank Ada Lovelace" in right.text
+    assert ledger.call("owed")["thanks"][0]["details"] == ["why you left Rust"]
+
+
+def test_the_list_finds_people_by_the_beginning_of_their_names(ledger: Ledger, visitor: Visitor) -> None:
+    number = ledger.add("José García")
+    ledger.add("Ada Lovelace")
+    ledger.call("done", ref=str(number))
+    assert "José García" in visitor.get("/").text
+    found = visitor.get("/?q=gar").text
+    assert "José García" in found
+    assert "Ada Lovelace" not in found
+
+
+def test_a_person_s_page_tells_what_they_care_about_and_what_was_promised(ledger: Ledger, visitor: Visitor) -> None:
+    ledger.add("Ada Lovelace", promises=["send the paper by fri"])
+    page = visitor.post("/people/1/interest", {"text": "small compilers", "source": "coffee"}).text
+    assert "small compilers" in page
+    assert "send the paper" in page
+    assert "send the paper" not in visitor.post("/promises/1/done").text
+    assert "small compilers" not in visitor.post("/people/1/no-longer", {"text": "small compilers"}).text
+
+
+def test_no_name_place_or_note_becomes_markup_of_the_page(ledger: Ledger, visitor: Visitor) -> None:
+    number = ledger.add("Eve {{7*7}} &quot;", details=[_HOSTILE], place=_HOSTILE, about=_HOSTILE, promises=[_HOSTILE])
+    ledger.call("edit_person", who="1", cares_about=[_HOSTILE], source=_HOSTILE)
+    ledger.call("draft", ref=str(number), subject=_HOSTILE, body=f"{_HOSTILE}</textarea>{_HOSTILE} tomorrow")
+    for path in ("/", f"/thanks/{number}", "/people", "/people/1", "/promises", f"/?q={page_rigs.quote(_HOSTILE)}"):
+        page = visitor.get(path).text
+        assert "<img" not in page
+        assert "49" not in page
+        assert page.count("<script") == 1
+        assert page.count("</textarea>") <= 2
+
+
+def test_every_language_has_every_word_with_the_same_places_to_fill() -> None:
+    english = Words("en")
+    for code in codes():
+        words = Words(code)
+        assert words.code == code
+        for table in ("dates", "units", "kinds", "states", "texts"):
+            ours, theirs = english._texts[table], words._texts[table]
+            assert set(ours) == set(theirs), (code, table)
+        for key, text in english._texts["texts"].items():
+            assert sorted(re.findall(r"{\w+}", text)) == sorted(re.findall(r"{\w+}", words._texts["texts"][key])), (
+                code,
+                key,
+            )
