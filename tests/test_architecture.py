@@ -15,6 +15,7 @@ PURE = frozenset(
     {
         "addresses",
         "asks",
+        "charts",
         "days",
         "etiquette",
         "facts",
@@ -43,6 +44,7 @@ STORE = frozenset(
         "database",
         "journal",
         "queries",
+        "counts",
         "ledger",
         "outbox",
         "recovery",
@@ -83,6 +85,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "upgrade": frozenset({"database", "mounts", "paths", "postgres", "server", "store"}),
     "journal": frozenset({"models", "rows"}),
     "queries": frozenset({"models", "rows"}),
+    "counts": frozenset({"models", "queries", "rows"}),
     "ledger": frozenset({"journal", "models", "queries", "rows"}),
     "forgotten": frozenset({"models", "rows"}),
     "transfer": frozenset({"models"}),

@@ -69,6 +69,7 @@ PROMISED = {
     *("add", "owed", "show", "edit", "draft", "send", "review", "snooze", "waive", "done", "undo", "outbox", "resolve"),
     *("promises", "promise"),
     *("people", "policy", "templates", "log", "run", "config", "credentials", "service", "demo", "help"),
+    "stats",
     *("pause", "resume", "init", "doctor", "backup", "restore", "export", "import", "adopt"),
     "move-store",
 }

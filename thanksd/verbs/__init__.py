@@ -22,6 +22,7 @@ TABLE = {
     "outbox": "listing",
     "log": "listing",
     "summary": "listing",
+    "stats": "stats",
     "letter_text": "listing",
     "people": "people",
     "person": "people",
@@ -66,7 +67,10 @@ TABLE = {
 
 # What changes nothing that a daemon would have to look at.
 LOOKING = frozenset(
-    {"owed", "show", "outbox", "log", "people", "person", "summary", "letter_text", "whose", "export", "promises"}
+    {
+        *("owed", "show", "outbox", "log", "people", "person", "summary", "letter_text", "whose", "export", "promises"),
+        "stats",
+    }
 )
 
 # The daemon's own, and what a command does in its own process: they are not offered on the socket.
