@@ -15,6 +15,7 @@ PURE = frozenset(
     {
         "addresses",
         "asks",
+        "calendar_file",
         "charts",
         "days",
         "etiquette",
@@ -124,6 +125,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "jeepney": frozenset({"channels"}),
     "psycopg": frozenset({"server"}),
     "click": frozenset({"cli"}),
+    "icalendar": frozenset({"calendar_file"}),
 }
 
 

@@ -23,6 +23,7 @@ TABLE = {
     "log": "listing",
     "summary": "listing",
     "stats": "stats",
+    "feed": "feed",
     "letter_text": "listing",
     "people": "people",
     "person": "people",
@@ -69,7 +70,7 @@ TABLE = {
 LOOKING = frozenset(
     {
         *("owed", "show", "outbox", "log", "people", "person", "summary", "letter_text", "whose", "export", "promises"),
-        "stats",
+        *("stats", "feed"),
     }
 )
 
