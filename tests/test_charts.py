@@ -101,14 +101,14 @@ def test_two_charts_of_a_page_have_ids_of_their_own() -> None:
 
 
 def test_words_of_any_script_are_whole_read_in_their_own_direction_and_can_not_turn_others_around() -> None:
-    hostile = '</title><script>alert("1")</script> & \u202eabc\x07\ufffe'
+    hostile = '</title><script>alert("1")</script> & \u202eabc\x07\ufffe\uffff'
     svg = charts.weeks(rows((1, 1, 0)), charts.Words("感謝" * 200, "שלום", hostile, "遅れ"), name='"x')
     root = parsed(svg)
     texts = root.findall(f"{NS}text")
     assert root.findtext(f"{NS}title") == "感謝" * 200
     assert [one.text for one in texts[:3]] == [
         "שלום",
-        '</title><script>alert("1")</script> & \\u202eabc\\x07\ufffd',
+        '</title><script>alert("1")</script> & \\u202eabc\\x07\ufffd\ufffd',
         "遅れ",
     ]
     assert {one.attrib["unicode-bidi"] for one in texts} == {"plaintext"}

@@ -91,6 +91,17 @@ def test_a_week_begins_on_the_users_own_monday(desk: Desk) -> None:
     assert (counted(found), found["zone"]) == ({"2026-03-02": (1, 0, 1, 0)}, "America/New_York")
 
 
+def test_somebody_forgotten_counts_where_they_were_noted_as_no_meeting_is_left(desk: Desk) -> None:
+    # A Sunday, when its best-by is already in the week after.
+    desk.clock.moment = NOON.replace(day=8)
+    desk("done", ref=str(desk.add("Ada", when="2026-02-25 12:00")))
+    desk.add("Bob")
+    for name in ("Ada", "Bob"):
+        desk("forget_person", who=name)
+    desk.clock.forward(days=2)
+    assert counted(desk("stats")) == {"2026-03-02": (1, 1, 0, 1)}
+
+
 def test_weeks_are_counted_over_the_change_of_the_clocks(desk: Desk) -> None:
     desk.clock.moment = datetime(2026, 4, 1, 10, tzinfo=UTC)
     desk.add("Ada", when="2026-03-29 23:59")
