@@ -15,6 +15,8 @@ PURE = frozenset(
     {
         "addresses",
         "asks",
+        "calendar_file",
+        "charts",
         "days",
         "etiquette",
         "facts",
@@ -43,6 +45,7 @@ STORE = frozenset(
         "database",
         "journal",
         "queries",
+        "counts",
         "ledger",
         "outbox",
         "recovery",
@@ -83,6 +86,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "upgrade": frozenset({"database", "mounts", "paths", "postgres", "server", "store"}),
     "journal": frozenset({"models", "rows"}),
     "queries": frozenset({"models", "rows"}),
+    "counts": frozenset({"models", "queries", "rows"}),
     "ledger": frozenset({"journal", "models", "queries", "rows"}),
     "forgotten": frozenset({"models", "rows"}),
     "transfer": frozenset({"models"}),
@@ -123,6 +127,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "jeepney": frozenset({"channels"}),
     "psycopg": frozenset({"server"}),
     "click": frozenset({"cli"}),
+    "icalendar": frozenset({"calendar_file"}),
 }
 
 

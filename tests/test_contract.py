@@ -61,6 +61,30 @@ THANKS = {
 THANKS_LIST = {"v": {1}, "thanks": [THANKS]}
 LETTERS = {"v": {1}, "letters": [LETTER]}
 EVENTS = {"v": {1}, "events": [{"at": TIME, "thanks": Maybe(int), "what": str, "data": dict}]}
+SHARE = {"count": int, "of": int}
+COUNTS = {"owed": int, "given": int, "late": int, "waived": int}
+STATS = {
+    "v": {1},
+    "stats": {
+        "weeks": [{"week": re.compile(r"\d{4}-\d\d-\d\d"), **COUNTS}],
+        "met": int,
+        **COUNTS,
+        "in_time": SHARE,
+        "details": SHARE,
+        "hours": {
+            "median": Maybe(float),
+            "nine_of_ten": Maybe(float),
+            "of": int,
+            "within": [{"name": str, "given": int}],
+        },
+        "promises": {"made": int, "kept": int, "in_time": SHARE},
+        "zone": str,
+        "now": TIME,
+    },
+}
+ENTRY = {"uid": str, "what": {"thanks", "promise"}, "number": int, "thanks": int, "person": str, "kind": str}
+ENTRY |= {"at": TIME, "due_by": TIME, "details": [str], "text": str, "changed_at": TIME}
+FEED = {"v": {1}, "feed": {"path": Maybe(str), "events": [ENTRY]}}
 FINDING = {"code": str, "severity": {"block", "warn", "hint"}, "message": str, "where": str}
 DRAFT = {"v": {1}, "draft": {"to": Maybe(str), "subject": str, "body": str, "template": str, "findings": [FINDING]}}
 
@@ -69,6 +93,7 @@ PROMISED = {
     *("add", "owed", "show", "edit", "draft", "send", "review", "snooze", "waive", "done", "undo", "outbox", "resolve"),
     *("promises", "promise", "page"),
     *("people", "policy", "templates", "log", "run", "config", "credentials", "service", "demo", "help"),
+    *("stats", "feed"),
     *("pause", "resume", "init", "doctor", "backup", "restore", "export", "import", "adopt"),
     "move-store",
 }
@@ -161,6 +186,17 @@ def test_every_command_that_shows_or_changes_thanks_prints_the_same_thanks(ada: 
         assert (words, faults(document, THANKS_LIST)) == (words, [])
         assert document["thanks"], words
     assert ada.exists()
+
+
+def test_looking_back_and_the_calendar_have_their_own_shapes(ada: Path) -> None:
+    assert thanksd("edit", "1", "-p", "the paper by friday").code == 0
+    assert faults(thanksd("stats", "--json").json, STATS) == []
+    found = thanksd("feed", "--json").json
+    assert (faults(found, FEED), len(found["feed"]["events"])) == ([], 2)
+    assert thanksd("done", "1").code == 0
+    assert faults(thanksd("stats", "--weeks", "1", "--json").json, STATS) == []
+    written = thanksd("feed", "--output", str(ada.with_name("a.ics")), "--json").json
+    assert (faults(written, FEED), written["feed"]["path"]) == ([], str(ada.with_name("a.ics")))
 
 
 def test_a_thanks_holds_what_was_noted(ledger: Path) -> None:
@@ -306,6 +342,9 @@ def test_an_empty_list_is_no_error(ledger: Path) -> None:
         (("show", "nobody"), 1),
         (("owed", "--state", "late"), 2),
         (("snooze", "1", "-1h"), 2),
+        (("stats", "--weeks", "0"), 2),
+        (("feed", "--output", "/dev/null"), 2),
+        (("feed", "--output", "/no/such/folder.ics"), 77),
         (("send", "1", "--at", "yesterday 9:00"), 2),
         (("credentials", "test"), 78),
         (("resolve", "1", "--sent"), 2),
@@ -558,6 +597,9 @@ def test_the_same_meeting_twice_asks_on_a_terminal(ledger: Path) -> None:
     ("words", "cursor", "wanted"),
     [
         ("thanksd wai", 1, ["waive"]),
+        ("thanksd sta", 1, ["stats"]),
+        ("thanksd stats --w", 2, ["--weeks"]),
+        ("thanksd feed --o", 2, ["--output"]),
         ("thanksd add --sen", 2, ["--seniority"]),
         ("thanksd config s", 2, ["set"]),
         ("thanksd config set send", 3, ["send.undo", "send.copy", "send.also_for"]),

@@ -57,6 +57,21 @@ def test_each_sees_their_own_and_with_team_everybodys(team: tuple[Desk, Desk]) -
     assert [one["owner"] for one in sam("owed", team=True)["thanks"]] == [SAM, KIM]
 
 
+def test_each_looks_back_at_their_own_and_has_a_calendar_of_their_own(team: tuple[Desk, Desk]) -> None:
+    sam, kim = team
+    sam.add(promises=["the paper by friday"])
+    sam("done", ref=str(sam.add("Chen Li")))
+    kim.add("Bob Ray", promises=["the slides"])
+    his, hers = sam("stats"), kim("stats")
+    assert [(one["owed"], one["given"], one["promises"]["made"]) for one in (his, hers)] == [(2, 1, 1), (1, 0, 1)]
+    assert his["hours"]["within"][0]["given"] == 1
+    assert [(one["what"], one["person"]) for one in sam("feed")["events"]] == [
+        ("thanks", "Ada Lovelace"),
+        ("promise", "Ada Lovelace"),
+    ]
+    assert [(one["what"], one["person"]) for one in kim("feed")["events"]] == [("thanks", "Bob Ray")]
+
+
 @pytest.mark.parametrize(
     ("verb", "params"),
     [

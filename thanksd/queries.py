@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, or_, select, true
 
 from thanksd import states
 from thanksd.addresses import fold
@@ -299,28 +299,6 @@ def last_kind(connection: Connection, owner: str) -> str | None:
     if owner:
         which = and_(which, theirs.where(is_of(owner)).exists())
     return connection.scalar(select(Meeting.kind).where(which).order_by(Meeting.id.desc()).limit(1))
-
-
-def counts_since(connection: Connection, owner: str, moment: datetime) -> tuple[int, int, int]:
-    """Give how many `owner` met since `moment`, how many of those were thanked, and how many of them in time.
-
-    A confirmed letter counts: its owner has done what is theirs to do. Not so one that was opened in their own mail
-    program, until they say that they sent it. A practice letter never does.
-    """
-    asked = select(Letter.id).where(Letter.thanks_id == Thanks.id, Letter.settled_at.is_(None))
-    is_confirmed = and_(Thanks.state == states.CONFIRMED, ~asked.where(Letter.reason == states.HANDED_OFF).exists())
-    thanked = or_(Thanks.state == states.THANKED, is_confirmed)
-    query = (
-        select(
-            func.count(),
-            func.count().filter(thanked),
-            func.count().filter(and_(thanked, func.coalesce(Thanks.closed_at, Thanks.changed_at) <= Thanks.due_by)),
-        )
-        .select_from(Thanks)
-        .where(Thanks.changed_at >= moment, Thanks.created_at >= moment, Thanks.practice.is_(False), is_of(owner))
-    )
-    met, done, in_time = connection.execute(query).one()
-    return met, done, in_time
 
 
 class Standing(NamedTuple):

@@ -37,6 +37,8 @@ COMMANDS = {
     "policy": ("policy", "When a thank-you is fitting, and what it may offer."),
     "templates": ("templates", "The notes' templates, and your own."),
     "log": ("listing", "What happened, with times."),
+    "stats": ("stats", "How it went, week by week."),
+    "feed": ("feed", "What is owed, as a calendar."),
     "pause": ("pausing", "No popups until a day: a holiday, a busy week."),
     "resume": ("pausing", "End a pause."),
     "init": ("init", "Set thanksd up: your name, your mail account, your desktop."),

@@ -22,6 +22,8 @@ TABLE = {
     "outbox": "listing",
     "log": "listing",
     "summary": "listing",
+    "stats": "stats",
+    "feed": "feed",
     "letter_text": "listing",
     "people": "people",
     "person": "people",
@@ -68,18 +70,8 @@ TABLE = {
 # What changes nothing that a daemon would have to look at.
 LOOKING = frozenset(
     {
-        "owed",
-        "show",
-        "outbox",
-        "log",
-        "people",
-        "person",
-        "summary",
-        "letter_text",
-        "whose",
-        "export",
-        "promises",
-        "check",
+        *("owed", "show", "outbox", "log", "people", "person", "summary", "letter_text", "whose", "export", "promises"),
+        *("stats", "feed", "check"),
     }
 )
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, or_, select, true
 
-from thanksd import journal, queries, states
+from thanksd import counts, journal, queries, states
 from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Letter, Thanks
 from thanksd.moments import to_iso
@@ -112,9 +112,9 @@ def summary(context: Context) -> dict[str, Any]:
     """
     zone = ZoneInfo(context.zone)
     start = context.now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    first = select(Thanks.created_at).where(Thanks.practice.is_(False), queries.is_of(context.owner))
+    first = select(Thanks.created_at).where(counts.is_counted(context.owner))
     with context.store.read() as connection:
-        met, thanked, in_time = queries.counts_since(connection, context.owner, start)
+        met, thanked, in_time = counts.since(connection, context.owner, start)
         began = connection.scalar(first.order_by(Thanks.id).limit(1))
     age = {"is_empty": began is None, "is_first_week": began is not None and context.now - began < _WEEK}
     return {"met": met, "thanked": thanked, "in_time": in_time, **age}

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, and_, select, update
 
-from thanksd import journal, ledger, queries, timing
+from thanksd import counts, journal, ledger, queries, timing
 from thanksd.channels import popups
 from thanksd.errors import ConfigError
 from thanksd.models import Member, Nudge
@@ -101,7 +101,7 @@ def claim(connection: Connection, context: Context, now: datetime, channel: str)
     mine = and_(Member.owner == context.owner, Member.asked_at == found.asked_at)
     if connection.execute(update(Member).where(mine).values(asked_at=now)).rowcount != 1:
         return []
-    met, thanked, _ = queries.counts_since(connection, context.owner, timing.start_of_week(found.slot, context.zone))
+    met, thanked, _ = counts.since(connection, context.owner, timing.start_of_week(found.slot, context.zone))
     seat = context.store.seat
     number = _write(connection, now, found.slot, channel, seat)
     return [occasions.plain(popups.ask_popup(met, thanked), [number], [], ASK, _old_popup(connection, seat))]
