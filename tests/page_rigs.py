@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -15,7 +16,7 @@ from daemon_rigs import Ledger, wait_for
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 from playwright.sync_api import Error as PlaywrightError
 
-from thanksd import verbs
+from thanksd import paths, verbs
 from thanksd.config import Config
 from thanksd.page.server import PageServer
 from thanksd.page.visits import Link
@@ -45,11 +46,11 @@ class Answer(NamedTuple):
 class Site:
     """The page of a ledger, running. `called` are the verbs it called, in order."""
 
-    def __init__(self, ledger: Ledger, config: Callable[[], Config]) -> None:
+    def __init__(self, ledger: Ledger, config: Callable[[], Config], state: Path) -> None:
         self.ledger, self.called = ledger, []  # type: tuple[Ledger, list[str]]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.server = PageServer(self._call, config)
+        self.server = PageServer(self._call, config, state)
 
     async def _call(self, verb: str, params: dict[str, Any]) -> dict[str, Any]:
         assert verb in verbs.PUBLIC, f"{verb} is not for a page"
@@ -128,7 +129,7 @@ class Visitor:
 @contextmanager
 def site(ledger: Ledger) -> Iterator[Site]:
     """Serve the page of a ledger until the block ends."""
-    running = Site(ledger, lambda: ledger._config)
+    running = Site(ledger, lambda: ledger._config, paths.state_folder())
     running.start()
     try:
         yield running

@@ -14,6 +14,7 @@ import re
 import socket
 import string
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ from thanksd.channels.desktop import Desktop
 from thanksd.channels.wire import Wire
 from thanksd.config import Config, Smtp, Transport
 from thanksd.errors import ConfigError, ThanksdError, UnavailableError, UsageError
+from thanksd.page.visits import Visits
 from thanksd.rendering import Fault, Folder, Note
 from thanksd.transports import Envelope, Outcome, replies
 from thanksd.transports.session import Session
@@ -422,7 +424,12 @@ async def _press(desk: Desk, presses: list[tuple[int, str]]) -> None:
         return desk(verb, **params)
 
     hand = reminder.Reminder(
-        call, lambda: None, lambda: desk.context.config, ["thanksd"], {"XDG_RUNTIME_DIR": "/nowhere"}
+        call,
+        lambda: None,
+        lambda: desk.context.config,
+        ["thanksd"],
+        {"XDG_RUNTIME_DIR": "/nowhere"},
+        Visits(time.monotonic).link,
     )
     hand._servers = dict.fromkeys(range(1, 4), ":1.7")
     for popup, key in presses:

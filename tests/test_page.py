@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import page_rigs
@@ -11,6 +12,8 @@ import pytest
 from daemon_rigs import Ledger
 from page_rigs import Site, Visitor
 
+from thanksd import paths
+from thanksd.errors import ConfigError
 from thanksd.page.words import Words, codes
 
 _HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}"
@@ -162,6 +165,31 @@ def test_a_person_s_page_tells_what_they_care_about_and_what_was_promised(ledger
     assert "send the paper" in page
     assert "send the paper" not in visitor.post("/promises/1/done").text
     assert "small compilers" not in visitor.post("/people/1/no-longer", {"text": "small compilers"}).text
+
+
+def test_looking_back_shows_the_very_numbers_of_the_command(ledger: Ledger, visitor: Visitor) -> None:
+    numbers = [ledger.add(f"Person {one}") for one in range(3)]
+    ledger.call("done", ref=str(numbers[0]))
+    stats = ledger.call("stats", weeks=26)
+    page = visitor.get("/stats").text
+    week = next(row for row in stats["weeks"] if row["owed"])
+    row = "".join(f"<td>{week[name]}</td>" for name in ("owed", "given", "late", "waived"))
+    assert f'<th scope="row">{week["week"]}</th>{row}' in page
+    assert page.count("<svg") == 2
+    assert visitor.get("/stats?weeks=13").text.count('scope="row"') == 13
+
+
+def test_a_calendar_program_reads_what_is_owed_at_an_address_that_lasts(ledger: Ledger, site: Site) -> None:
+    ledger.add("Ada Lovelace")
+    with pytest.raises(ConfigError, match="another one at each start"):
+        site.server.feed()
+    ledger._config = replace(ledger._config, page=replace(ledger._config.page, port=site.server.port))
+    path = site.server.feed().removeprefix(site.origin)
+    answer = site.ask("GET", path)
+    assert (answer.status, "SUMMARY:Thank Ada Lovelace (coffee)" in answer.text) == (200, True)
+    assert site.server.feed().removeprefix(site.origin) == path
+    assert site.ask("GET", f"{path[:-5]}x.ics").status == 403
+    assert (paths.state_folder() / "feed-secret").stat().st_mode & 0o777 == 0o600
 
 
 def test_no_name_place_or_note_becomes_markup_of_the_page(ledger: Ledger, visitor: Visitor) -> None:

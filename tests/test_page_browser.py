@@ -168,7 +168,7 @@ def _full(ledger: Ledger) -> list[str]:
     ledger.call("draft", ref=str(liat), body="Thanks a lot!!! See you tomorrow, and may I ask you for a job?")
     prepared = ledger.call("prepare", ref=str(sent))["prepared"]
     ledger.call("confirm", letters=[{"thanks": sent, "sha256": prepared["sha256"]}])
-    lists = ["/", "/add", "/people", "/people/1", "/promises", "/outbox", "/nothing"]
+    lists = ["/", "/add", "/people", "/people/1", "/promises", "/outbox", "/stats", "/nothing"]
     return [*lists, f"/thanks/{ada}", f"/thanks/{liat}", f"/thanks/{sent}", f"/thanks/{sent}/letter"]
 
 

@@ -74,12 +74,14 @@ class Client:
         result: dict[str, Any] = answer["result"]
         return result
 
-    def ask_page(self, thanks: int) -> str | None:
+    def ask_page(self, thanks: int = 0, *, feed: bool = False) -> str | None:
         """Give a link that opens the daemon's page once, at a thanks or (0) at its beginning; None without a daemon.
+
+        With `feed` it is the lasting address of the calendar of what is owed.
 
         Raises the ThanksdError that says why there is no page.
         """
-        answer = self._ask({"verb": "page", "params": {"thanks": thanks}})
+        answer = self._ask({"verb": "page", "params": {"thanks": thanks, "feed": feed}})
         if answer is None:
             self.daemon = False
             return None

@@ -60,7 +60,7 @@ class Daemon:
         self._mistake = ""
         self._absence = Absence()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._page = PageServer(self._call_for_page, lambda: self._world.settings)
+        self._page = PageServer(self._call_for_page, lambda: self._world.settings, paths.state_folder())
         self._reminder = Reminder(
             self._call, self._wake.set, lambda: self._world.settings, program, environ, self._page.link
         )
@@ -256,8 +256,7 @@ class Daemon:
     def _asked(self, what: str, params: dict[str, Any]) -> dict[str, Any]:
         """Answer what is asked of the daemon itself: how it is, or a link to its page."""
         if what == "page":
-            url, _ = self._page.link(page_path(params))
-            return {"url": url}
+            return {"url": self._page.feed() if params.get("feed") else self._page.link(page_path(params))[0]}
         last = to_iso(self._last_pass) if self._last_pass else None
         return {"running": True, "pid": os.getpid(), "version": __version__, "last_pass_at": last}
 

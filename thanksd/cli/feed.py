@@ -10,17 +10,21 @@ import click
 
 from thanksd.cli.output import note, say, state_of, wants_json
 from thanksd.cli.root import Command
-from thanksd.errors import PermissionDeniedError, UsageError
+from thanksd.errors import PermissionDeniedError, UnavailableError, UsageError
 
 
 @click.command(cls=Command)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), default=None, help="Into this file, over an old one.")
+@click.option("--url", is_flag=True, help="Give the address where the daemon serves it, for calendars on this machine.")
 @click.pass_context
-def feed(context: click.Context, output: str | None) -> None:
+def feed(context: click.Context, output: str | None, url: bool) -> None:
     """Write what is owed as a calendar (iCalendar), for any calendar program; see: thanksd help calendar.
 
     Each thanks that waits stands at its reminder, each promise at its day. The file is for you alone.
     """
+    if url:
+        _say_url(context)
+        return
     found = state_of(context).client.call("feed")
     path = _place(output) if output else None
     if path is None and wants_json(context, feed={"path": None, "events": found["events"]}):
@@ -36,6 +40,15 @@ def feed(context: click.Context, output: str | None) -> None:
         count = len(found["events"])
         say(f"Written: {path} ({count} {'entry' if count == 1 else 'entries'})")
         note("It is as it stands now. Again each hour: thanksd help calendar")
+
+
+def _say_url(context: click.Context) -> None:
+    address = state_of(context).client.ask_page(feed=True)
+    if address is None:
+        raise UnavailableError("Nothing serves it: the daemon is not running.", "Start it: thanksd service install")
+    if not wants_json(context, url=address):
+        say(address)
+        note("Whoever of your own programs knows it can read what is owed. It can be asked for on this machine only.")
 
 
 def _place(output: str) -> Path:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,9 +25,11 @@ _KEEP_ALIVE_SECONDS = 30
 _CONNECTIONS = 60
 
 
-def make(call: Call, config: Callable[[], Config], visits: Visits, port: int, asked: Callable[[], None]) -> App:
+def make(
+    call: Call, config: Callable[[], Config], visits: Visits, port: int, state: Path, asked: Callable[[], None]
+) -> App:
     """Give the page: the gate, and behind it the routes. `asked` is told of each request that came in."""
-    routes = Routes(call, config, visits, port)
+    routes = Routes(call, config, visits, port, state)
     inner = Starlette(routes=routes.table(), exception_handlers=routes.handlers())
     gate = Gate(inner, routes.refused, visits, port)
     routes.cookie = gate.cookie

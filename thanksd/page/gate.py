@@ -103,9 +103,9 @@ class Gate:
 
 
 def is_public(scope: Scope) -> bool:
-    """Say whether this can be seen without a session: how to come in, and what pages look like. Never a change."""
+    """Say whether this can be seen without a session: what has a secret of its own, and how pages look. No change."""
     path = str(scope["path"])
-    return path.startswith(("/enter/", "/static/")) and scope["method"] != "POST"
+    return path.startswith(("/enter/", "/static/", "/feed/")) and scope["method"] != "POST"
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -52,7 +52,7 @@ def _ways(one: dict[str, Any]) -> list[str]:
     return ["sent", "discard"] if one["letter"]["reason"] == states.HANDED_OFF else ["sent", "resend", "discard"]
 
 
-async def _around(visit: Visit, one: dict[str, Any], zone: str, now: datetime) -> dict[str, object]:
+async def _around(visit: Visit, one: dict[str, Any], zone: str, now: datetime) -> dict[str, Any]:
     """Give what they care about, and the last letters they got with their texts, the newest first."""
     found = await visit.call("person", who=str(one["person"]["id"]))
     sent = [

@@ -14,10 +14,10 @@ from starlette.routing import BaseRoute, Route
 
 from thanksd.config import Config
 from thanksd.errors import NotFoundError, ThanksdError
-from thanksd.page import lists, people, reviewing
+from thanksd.page import habit, lists, people, reviewing, secret
 from thanksd.page.gate import RefusedError
 from thanksd.page.visit import Call, Visit, page
-from thanksd.page.visits import Session, Visits
+from thanksd.page.visits import Session, Visits, is_same
 from thanksd.page.words import Words
 
 _STATIC = Path(__file__).parent / "static"
@@ -37,6 +37,7 @@ _TABLE: dict[str, tuple[Handler | None, Handler | None]] = {
     "/promises": (lists.promises, None),
     "/promises/{number}/done": (None, lists.promise_done),
     "/promises/{number}/undo": (None, lists.promise_undo),
+    "/stats": (habit.habit, None),
     "/people": (people.everybody, None),
     "/people/{number}": (people.person, people.edit),
     "/people/{number}/interest": (None, people.add_interest),
@@ -59,10 +60,10 @@ _TABLE: dict[str, tuple[Handler | None, Handler | None]] = {
 
 
 class Routes:
-    """The routes of one daemon's page. `cookie` is the name of the session's."""
+    """The routes of one daemon's page. `cookie` is the session's name, `state` the folder of the feed's secret."""
 
-    def __init__(self, call: Call, config: Callable[[], Config], visits: Visits, port: int) -> None:
-        self._call, self._config, self._visits = call, config, visits
+    def __init__(self, call: Call, config: Callable[[], Config], visits: Visits, port: int, state: Path) -> None:
+        self._call, self._config, self._visits, self._state = call, config, visits, state
         self.cookie = f"thanksd-{port}"
 
     def table(self) -> list[BaseRoute]:
@@ -73,7 +74,12 @@ class Routes:
             for method, handler in zip(("GET", "POST"), both, strict=True)
             if handler is not None
         ]
-        return [*pages, Route("/enter/{secret}", self._enter), Route("/static/{name}", _static)]
+        return [
+            *pages,
+            Route("/enter/{secret}", self._enter),
+            Route("/feed/{secret}.ics", self._feed),
+            Route("/static/{name}", _static),
+        ]
 
     def handlers(self) -> Mapping[Any, Any]:
         """Give who answers what no route does."""
@@ -120,6 +126,13 @@ class Routes:
         answer = RedirectResponse(target, status_code=303)
         answer.set_cookie(self.cookie, session.key, httponly=True, samesite="strict", path="/")
         return answer
+
+    async def _feed(self, request: Request) -> Response:
+        """Give the calendar to whoever has its secret: a calendar program has no session."""
+        right = secret.read(self._state)
+        if not right or not is_same(str(request.path_params["secret"]), right):
+            return page("refused.html", self._words(), 403, why="no_page", typed={})
+        return await habit.feed(self._call)
 
     async def _no_route(self, request: Request, error: HTTPException) -> Response:
         del request

@@ -11,10 +11,12 @@ import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thanksd.config import Config
-from thanksd.errors import UnavailableError
+from thanksd.errors import ConfigError, UnavailableError
+from thanksd.page import secret
 from thanksd.page.visits import Link, Visits
 
 if TYPE_CHECKING:
@@ -32,10 +34,10 @@ log = logging.getLogger("thanksd")
 
 
 class PageServer:
-    """The page of one daemon. `call` runs a verb and tells the daemon what changed."""
+    """The page of one daemon. `call` runs a verb and tells the daemon what changed; `state` is our own folder."""
 
-    def __init__(self, call: Call, config: Callable[[], Config]) -> None:
-        self._call, self._config = call, config
+    def __init__(self, call: Call, config: Callable[[], Config], state: Path) -> None:
+        self._call, self._config, self._state = call, config, state
         self._visits = Visits(time.monotonic)
         self._socket: socket.socket | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -80,10 +82,20 @@ class PageServer:
         Raises UnavailableError where there is no page.
         """
         if not self.port:
-            raise UnavailableError("There is no review page: it is switched off, or its port is taken.",
-                                   "thanksd config set page.enabled true")  # fmt: skip
-        secret, link = self._visits.link(target)
-        return f"http://{HOST}:{self.port}/enter/{secret}", link
+            raise _no_page()
+        key, link = self._visits.link(target)
+        return f"http://{HOST}:{self.port}/enter/{key}", link
+
+    def feed(self) -> str:
+        """Give the URL of the calendar feed, which lasts. Raises ConfigError where the port changes at each start."""
+        if not self._config().page.port:
+            raise ConfigError(
+                "A calendar asks for ever at the same address, and the page's port is another one at each start.",
+                "thanksd config set page.port 8455, then: systemctl --user restart thanksd",
+            )
+        if not self.port:
+            raise _no_page()
+        return f"http://{HOST}:{self.port}/feed/{secret.make(self._state)}.ics"
 
     def _wait_for_visit(self, listening: socket.socket) -> None:
         asyncio.get_running_loop().add_reader(listening, self._come, listening)
@@ -119,8 +131,14 @@ class PageServer:
     def _make(self) -> uvicorn.Server:
         from thanksd.page import app  # noqa: PLC0415  see above: the first visit pays for it
 
-        made = app.make(self._call, self._config, self._visits, self.port, self._asked.set)
+        made = app.make(self._call, self._config, self._visits, self.port, self._state, self._asked.set)
         return app.server(made, self.port)
+
+
+def _no_page() -> UnavailableError:
+    return UnavailableError(
+        "There is no review page: it is switched off, or its port is taken.", "thanksd config set page.enabled true"
+    )
 
 
 def page_path(params: dict[str, Any]) -> str:

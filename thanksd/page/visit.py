@@ -59,7 +59,7 @@ class Visit:
         """Keep what went wrong, and what mends it, to be said on the next page."""
         self.say(f"{error.message} {error.hint}".strip())
 
-    def show(self, template: str, status: int = 200, **values: object) -> Response:
+    def show(self, template: str, /, status: int = 200, **values: Any) -> Response:  # noqa: ANN401  a template's values
         """Answer with a page."""
         notices, self.session.notices = self.session.notices, []
         return page(template, self.words, status, token=self.session.token, notices=notices, **values)
