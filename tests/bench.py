@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import bench_burst
+import bench_page
 import bench_team
 from bench_rigs import PROGRAM, PYTHON, Place, cpu, cpu_of, ratio, switches, verdict
 from postgres_rigs import builds, server
@@ -195,7 +196,9 @@ def main() -> None:
     parser.add_argument("--large", type=int, default=1_000_000)
     parser.add_argument("--letters", type=int, default=10_000, help="letters of a burst")
     parser.add_argument("--idle", type=int, default=180, help="seconds to watch an idle daemon")
-    parser.add_argument("only", nargs="*", choices=[[], "thin", "alone", "flat", "idle", "burst", "due", "team"])
+    parser.add_argument(
+        "only", nargs="*", choices=[[], "thin", "alone", "flat", "idle", "burst", "due", "team", "page"]
+    )
     chosen = parser.parse_args()
     # Without bytecode every start would compile everything, ours and theirs.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -207,6 +210,7 @@ def main() -> None:
             "burst": lambda: bench_burst.burst(Path(name), chosen.letters),
             "due": lambda: bench_burst.due(Path(name), chosen.letters),
             "team": lambda: bench_team.team(Path(name) / "team"),
+            "page": lambda: bench_page.page(Path(name)),
             "idle": lambda: idle(Path(name), chosen.idle),
         }
         for part in chosen.only or parts:
