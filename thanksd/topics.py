@@ -17,7 +17,7 @@ _FOLDER = Path(__file__).resolve().parent / "help"
 # In the order they are listed.
 TOPICS = (
     *("start", "add", "when", "account", "config", "templates", "states", "daemon", "desktop", "quiet", "machines"),
-    *("team", "looking-back", "calendar", "privacy", "exit-codes", "files", "json", "completion"),
+    *("team", "page", "looking-back", "calendar", "privacy", "exit-codes", "files", "json", "completion"),
 )
 
 

@@ -7,6 +7,7 @@ and it is stored only if the thanks was not changed meanwhile.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -300,8 +301,9 @@ def prepare(
     leaving = read_leaving(context, now, at, at_once=at_once)
     note = read_note(context, number, leaving.at)
     frozen = _freeze(context, now, note, leaving) if not look and _can_be_frozen(context, note) else None
+    plain = plain_draft(note)
     shown = {
-        **plain_draft(note),
+        **plain,
         "from": _from(context),
         "by": occasions.account(context.config.transport),
         "transport": context.config.transport.kind,
@@ -310,7 +312,7 @@ def prepare(
         "hold": leaving.hold,
         "leaves": to_iso(leaving.at),
         "sha256": frozen.sha256 if frozen else None,
-        "missing": missing(context, note),
+        "missing": missing(context, note, plain["findings"]),
     }
     return {"prepared": shown, "thanks": [note.item], "zone": context.zone, "now": to_iso(now)}
 
@@ -333,7 +335,7 @@ def _can_be_frozen(context: Context, note: Note) -> bool:
     return bool(not hostile and has_address and context.config.me.email)
 
 
-def missing(context: Context, note: Note) -> str:
+def missing(context: Context, note: Note, findings: Sequence[Finding]) -> str:
     """Say what a letter still needs: address, sender, transport, detail, or "" for nothing.
 
     An address that letters come back from is none.
@@ -344,7 +346,7 @@ def missing(context: Context, note: Note) -> str:
         return "transport"
     if not context.config.me.email:
         return "sender"
-    return "detail" if any(one["code"] == "gap" for one in note.findings) and not note.edited else ""
+    return "detail" if any(one["code"] == "gap" for one in findings) and not note.edited else ""
 
 
 def _from(context: Context) -> str:
