@@ -182,14 +182,16 @@ class Daemon:
         return stale | self._world.call("next_moment", {})
 
     async def _remind(self) -> None:
-        """Show what is due on the best channel; where popups turn out not to work, on the next one."""
-        channel = self._reminder.channel()
-        while channel:
-            due = await self._call("due_nudges", {"channel": channel, "together": self._absence.is_over})
-            if await self._reminder.remind(channel, due["nudges"]):
-                self._absence.end()
-                return
-            channel = self._reminder.channel()
+        """Show what is due, each on its channel; where one turns out not to work, ask what goes on another."""
+        while can := self._reminder.can_try():
+            sick, together = self._reminder.health.news(), self._absence.is_over
+            due = (await self._call("due_nudges", {"channel": can, "together": together, "sick": sick}))["nudges"]
+            if await self._reminder.remind(due):
+                if due or self._reminder.works:
+                    self._absence.end()
+                break
+        if self._reminder.prints:
+            await self._reminder.remind((await self._call("due_nudges", {"channel": "terminal"}))["nudges"])
 
     def _let_go(self, letter: str | None) -> None:
         """Start the sender if a letter may leave; it works beside the passes, as a server may take its time."""
@@ -228,8 +230,8 @@ class Daemon:
         return await loop.run_in_executor(self._verbs, partial(self._world.call, verb, params, tz=tz))
 
     async def _lines(self) -> list[dict[str, Any]]:
-        """Give the due nudges for somebody's terminal, where popups don't work."""
-        if self._reminder.desktop_works or "terminal" not in self._world.settings.nudge.channels:
+        """Give the due nudges for somebody's terminal, where they don't come by themselves."""
+        if self._reminder.works or "terminal" not in self._world.settings.nudge.channels:
             return []
         nudges: list[dict[str, Any]] = (await self._call("due_nudges", {"channel": "terminal"}))["nudges"]
         return nudges
@@ -245,7 +247,8 @@ class Daemon:
 
     def _status(self) -> dict[str, Any]:
         last = to_iso(self._last_pass) if self._last_pass else None
-        return {"running": True, "pid": os.getpid(), "version": __version__, "last_pass_at": last}
+        known = {"running": True, "pid": os.getpid(), "version": __version__, "last_pass_at": last}
+        return known | {"sick": self._reminder.health.sick()}
 
     def _end(self) -> None:
         """Begin no letter any more, finish the one in hand, and end."""
