@@ -93,7 +93,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "rendering": frozenset({"paths"}),
     "drafts": frozenset({"paths", "rendering"}),
     "letters": frozenset(),
-    "channels": frozenset({"paths"}),
+    "channels": frozenset({"paths", "sealing"}),
     "transports": frozenset({"config", "credentials", "paths"}),
     "verbs": STORE
     | {
@@ -119,6 +119,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "apscheduler": frozenset({"daemon"}),
     "keyring": frozenset({"credentials"}),
     "jeepney": frozenset({"channels"}),
+    "apprise": frozenset({"channels"}),
     "psycopg": frozenset({"server"}),
     "click": frozenset({"cli"}),
 }

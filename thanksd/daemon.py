@@ -75,6 +75,7 @@ class Daemon:
                 # Popups that stand would be shown anew at each such run.
                 self._reminder.shows_again = False
                 self._complain(await self._pass())
+                await self._reminder.messenger.finish()
                 await self._letters_are_carried()
             else:
                 await self._serve()

@@ -10,13 +10,16 @@ from typing import Any
 
 from thanksd import absence
 from thanksd.addresses import display_safe
-from thanksd.channels import Button, Popup, Receipt, popups
+from thanksd.channels import Receipt, popups
 from thanksd.channels.desktop import Desktop
 from thanksd.channels.opener import open_terminal
 from thanksd.config import Config
 from thanksd.errors import ThanksdError
 from thanksd.health import Healths
+from thanksd.messenger import Messenger, popup_of
 
+# The channels whose answer the pass waits for.
+_HERE = ("desktop", "terminal")
 # A window that Review opened calls `reviewing` at once; if nothing came by then, nothing opened.
 _OPENED_SECONDS = 5.0
 # The command that a button opens, "fix" of a refused password apart.
@@ -45,6 +48,7 @@ class Reminder:
         self._showing = asyncio.Lock()
         self._undo: dict[int, int] = {}
         self.health = Healths()
+        self.messenger = Messenger(call, wake, config, environ, self.health)
         self._opening: dict[int, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.shows_again = True
@@ -60,6 +64,7 @@ class Reminder:
         """Leave the bus; popups that stand stay, and lose their buttons until the next start shows them again."""
         for task in tuple(self._tasks):
             task.cancel()
+        await self.messenger.stop()
         await self.desktop.stop()
 
     def can_try(self) -> list[str]:
@@ -81,9 +86,13 @@ class Reminder:
         return [name for name in self._config().nudge.channels if name != "terminal"]
 
     async def remind(self, nudges: list[dict[str, Any]]) -> bool:
-        """Show each nudge on its channel, and note its receipt; False where one of the channels does not work."""
+        """Show each nudge on its channel, and note its receipt; False where one of the channels does not work.
+
+        What takes its time goes on beside the passes, and asks for one when it is done.
+        """
         failed: dict[str, str] = {}
-        for nudge in nudges:
+        self.messenger.send([one for one in nudges if one["channel"] not in _HERE])
+        for nudge in [one for one in nudges if one["channel"] in _HERE]:
             channel = nudge["channel"]
             if channel == "desktop":
                 async with self._showing:
@@ -97,7 +106,7 @@ class Reminder:
         """Show one popup, and give "" or why not; where one before it met an `error`, it is not tried at all."""
         receipt = Receipt(shown=False, popup_id=0, server="", error=error)
         if not error:
-            receipt = await self.desktop.show(_popup_of(nudge))
+            receipt = await self.desktop.show(popup_of(nudge))
         if not receipt.shown:
             log.info("no popup for thanks %s: %s", nudge["thanks"], receipt.error)
             if not error:
@@ -211,8 +220,3 @@ class Reminder:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a popup's answer could not be noted", exc_info=task.exception())
-
-
-def _popup_of(nudge: Mapping[str, Any]) -> Popup:
-    plain = nudge["popup"]
-    return Popup(**{**plain, "buttons": tuple(Button(*button) for button in plain["buttons"])})
