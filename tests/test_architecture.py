@@ -93,7 +93,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "rendering": frozenset({"paths"}),
     "drafts": frozenset({"paths", "rendering"}),
     "letters": frozenset(),
-    "channels": frozenset({"paths", "sealing"}),
+    "channels": frozenset({"config", "credentials", "letters", "paths", "sealing", "transports"}),
     "transports": frozenset({"config", "credentials", "paths"}),
     "verbs": STORE
     | {

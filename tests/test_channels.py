@@ -162,16 +162,19 @@ def test_an_answer_begins_the_list_anew(ledger: Ledger) -> None:
     assert shows(ledger) == ["desktop"]
 
 
+_LETTER = """\
+INSERT INTO letter (thanks_id, sender, "to", subject, raw, sha256, message_id, state, reason, phase, owner, attempts,
+confirmed_at, send_after, leaves_at, server_reply, copy, writer, seat)
+SELECT 1, 's', 'a', 's', x'', '', 'm', '{state}', '{reason}', 'pre', '', 1, popup_at, popup_at, popup_at, '', '', '',
+'{seat}' FROM thanks WHERE id = 1"""
+
+
 def test_a_letter_that_needs_a_person_climbs_too(ledger: Ledger) -> None:
     coffee(ledger)
     shows(ledger)
     with ledger.store.write() as connection:
         connection.exec_driver_sql("UPDATE thanks SET state = 'confirmed' WHERE id = 1")
-        connection.exec_driver_sql(
-            'INSERT INTO letter (thanks_id, sender, "to", subject, raw, sha256, message_id, state, reason, phase, owner,'
-            " attempts, confirmed_at, send_after, leaves_at, server_reply, copy, writer, seat) SELECT 1, 's', 'a', 's', x'',"
-            " '', 'm', 'held', 'unknown', 'dot', '', 1, popup_at, popup_at, popup_at, '', '', '', '' FROM thanks WHERE id = 1"
-        )
+        connection.exec_driver_sql(_LETTER.format(state="held", reason="unknown", seat=""))
     seen = []
     for _ in range(3):
         next_popup(ledger)
@@ -252,6 +255,17 @@ def test_the_weekly_question_and_promises_find_the_next_channel_too(tmp_path: Pa
         ("promise", "push"),
     ]
     assert len(rows(ledger, "id")) == 2
+
+
+def test_a_login_that_letters_wait_for_is_not_tried_by_nudges(tmp_path: Path) -> None:
+    ledger = new(tmp_path, "mail", "push")
+    coffee(ledger)
+    with ledger.store.write() as connection:
+        connection.exec_driver_sql(_LETTER.format(state="deferred", reason="credentials", seat=ledger.store.seat))
+    ledger.add("Chen Wei")
+    ledger.later(minutes=11)
+    assert {nudge["channel"] for nudge in due(ledger)} == {"push"}
+    assert due(ledger, "mail") == []
 
 
 @pytest.mark.parametrize(

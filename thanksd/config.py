@@ -79,7 +79,7 @@ class Nudge:
     """How you are reminded."""
 
     channels: tuple[str, ...] = _setting(
-        ("desktop", "terminal"), "where nudges go, in this order", ("desktop", "push", "terminal")
+        ("desktop", "terminal"), "where nudges go, in this order", ("desktop", "push", "mail", "terminal")
     )
     quiet_hours: str = _setting("21:00-08:30", "no popups between these; empty is off")
     weekdays_only: bool = _setting(default=False, meaning="no popups on Saturday and Sunday")

@@ -59,7 +59,9 @@ class Daemon:
         self._mistake = ""
         self._absence = Absence()
         self._scheduler = AsyncIOScheduler(timezone=UTC)
-        self._reminder = Reminder(self._call, self._wake.set, lambda: self._world.settings, program, environ)
+        self._reminder = Reminder(
+            self._call, self._wake.set, lambda: self._world.settings, program, environ, config_file
+        )
         self._listener = Listener(
             paths.socket_file(store), Path(config_file), self._call, self._lines, self._changed, self._status
         )
@@ -243,6 +245,9 @@ class Daemon:
             refs = result.get("refs")
             self._reminder.opened([int(ref) for ref in refs if str(ref).isdecimal()] if isinstance(refs, list) else [])
             return
+        if verb == "release":
+            # The login works, as its owner has just seen.
+            self._reminder.health["mail"].works()
         if verb not in LOOKING:
             self._wake.set()
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from thanksd.channels import Button, Popup, Receipt
 from thanksd.config import Config
@@ -22,6 +22,13 @@ Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 log = logging.getLogger("thanksd")
 
 
+class _Tried(NamedTuple):
+    """What became of one try, and how many seconds at least the channel is to be left alone where it failed."""
+
+    receipt: Receipt
+    pause: float = 0.0
+
+
 class Messenger:
     """The channels that are not on this desktop. `call` runs a verb, `wake` asks for a pass."""
 
@@ -30,12 +37,13 @@ class Messenger:
         call: Call,
         wake: Callable[[], None],
         config: Callable[[], Config],
+        config_file: str,
         environ: Mapping[str, str],
         health: Healths,
     ) -> None:
         self._call, self._wake, self._config, self._environ, self._health = call, wake, config, environ, health
+        self._config_file = config_file
         self._tasks: set[asyncio.Task[None]] = set()
-        self._ways: dict[str, Callable[[Popup], Awaitable[Receipt]]] = {"push": self._push}
 
     def send(self, nudges: list[dict[str, Any]]) -> None:
         """Begin to bring these to their channels; each is busy until its own are done."""
@@ -68,9 +76,8 @@ class Messenger:
 
     async def _bring(self, channel: str, nudge: dict[str, Any], error: str) -> str:
         """Bring one nudge, and give "" or why not; where one before it met an `error`, it is not tried at all."""
-        receipt = Receipt(shown=False, popup_id=0, server="", error=error)
-        if not error:
-            receipt = await self._try(channel, popup_of(nudge))
+        tried = _Tried(_not_shown(error)) if error else await self._try(channel, popup_of(nudge))
+        receipt = tried.receipt
         if receipt.error:
             log.info("%s, thanks %s: %s", channel, nudge["thanks"], receipt.error)
         if receipt.shown:
@@ -78,17 +85,17 @@ class Messenger:
             await self._call("nudges_shown", {"ids": nudge["ids"]})
             return ""
         if not error:
-            self._health[channel].failed(receipt.error)
+            self._health[channel].failed(receipt.error, tried.pause)
         await self._call("nudges_failed", {"ids": nudge["ids"], "error": receipt.error})
         return receipt.error
 
-    async def _try(self, channel: str, popup: Popup) -> Receipt:
+    async def _try(self, channel: str, popup: Popup) -> _Tried:
         try:
-            return await self._ways[channel](popup)
+            return await (self._push(popup) if channel == "push" else self._mail(popup))
         except ThanksdError as error:
-            return Receipt(shown=False, popup_id=0, server="", error=f"{error.message} {error.hint}".strip())
+            return _Tried(_not_shown(f"{error.message} {error.hint}".strip()))
 
-    async def _push(self, popup: Popup) -> Receipt:
+    async def _push(self, popup: Popup) -> _Tried:
         from thanksd import credentials  # noqa: PLC0415  only who has such a channel needs them
         from thanksd.channels import push  # noqa: PLC0415  as above
 
@@ -96,12 +103,22 @@ class Messenger:
         title, line = push.words(popup, nudge.phone)
         # In a thread: a keyring may take its ten seconds.
         addresses = await asyncio.to_thread(credentials.push_reader(nudge.push_command, self._environ))
-        return await push.show(title, line, addresses, self._environ)
+        return _Tried(await push.show(title, line, addresses, self._environ))
+
+    async def _mail(self, popup: Popup) -> _Tried:
+        from thanksd.channels import mail  # noqa: PLC0415  as above
+
+        mailed = await mail.show(popup, self._config_file, self._environ)
+        return _Tried(mailed.receipt, mail.REFUSED_PAUSE if mailed.is_refused else 0.0)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("a nudge could not be noted", exc_info=task.exception())
+
+
+def _not_shown(error: str) -> Receipt:
+    return Receipt(shown=False, popup_id=0, server="", error=error)
 
 
 def popup_of(nudge: Mapping[str, Any]) -> Popup:

@@ -41,6 +41,7 @@ class Reminder:
         config: Callable[[], Config],
         program: list[str],
         environ: Mapping[str, str],
+        config_file: str = "",
     ) -> None:
         self._call, self._wake, self._config, self._program, self._environ = call, wake, config, program, environ
         self.desktop = Desktop(self._pressed, self._closed, self._server, environ)
@@ -48,7 +49,7 @@ class Reminder:
         self._showing = asyncio.Lock()
         self._undo: dict[int, int] = {}
         self.health = Healths()
-        self.messenger = Messenger(call, wake, config, environ, self.health)
+        self.messenger = Messenger(call, wake, config, config_file, environ, self.health)
         self._opening: dict[int, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.shows_again = True

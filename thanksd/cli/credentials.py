@@ -202,6 +202,8 @@ def _release(context: click.Context) -> None:
     client = state_of(context).client
     waiting = sum(one["reason"] in _WAITING for one in client.call("outbox")["letters"])
     if not waiting:
+        # A daemon whose mails to its owner were refused learns that they may leave.
+        client.call("release")
         return
     letters = "1 letter is" if waiting == 1 else f"{waiting} letters are"
     if can_ask() and not _are_to_leave(f"{letters} waiting. Send them now?"):

@@ -16,13 +16,12 @@ from sqlalchemy import Connection, and_, select
 from thanksd import outbox
 from thanksd.models import Nudge
 from thanksd.rows import AnyRow
+from thanksd.transports import leaves_by_itself
 from thanksd.verbs.context import Context
 
 TERMINAL, MAIL = "terminal", "mail"
 # How long a nudge waits for its own channel. The elapsed time decides: a channel in its back-off fails seldom.
 PATIENCE = timedelta(minutes=10)
-# The transports that can mail something without their owner's hand.
-_MAILING = ("smtp", "maildir")
 
 # The open nudges of a thanks, or of a promise, oldest first.
 Past = Sequence[AnyRow]
@@ -89,7 +88,7 @@ def ways(connection: Connection, context: Context, channel: str | Iterable[str])
 
 def is_possible(context: Context) -> bool:
     """Say whether the owner can be mailed: a hand-off to their own mail program would wait for their own hand."""
-    return context.config.transport.kind in _MAILING and bool(context.config.me.email)
+    return leaves_by_itself(context.config.transport) and bool(context.config.me.email)
 
 
 def pasts(connection: Connection, subject: Any, which: Any) -> Mapping[int, Past]:  # noqa: ANN401  a column, a condition
