@@ -68,7 +68,7 @@ ADA = ("add", "Ada", "Lovelace", "ada@example.com", "-k", "coffee", "-d", "why y
 PROMISED = {
     *("add", "owed", "show", "edit", "draft", "send", "review", "snooze", "waive", "done", "undo", "outbox", "resolve"),
     *("promises", "promise"),
-    *("people", "policy", "templates", "log", "run", "config", "credentials", "service", "demo", "help"),
+    *("people", "policy", "templates", "log", "prompt", "run", "config", "credentials", "service", "demo", "help"),
     *("pause", "resume", "init", "doctor", "backup", "restore", "export", "import", "adopt"),
     "move-store",
 }
