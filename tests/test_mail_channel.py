@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 
-import clock_rigs
+import desktop_rigs
 import pytest
 from cli_rigs import change, configure, new_ledger, store_file, thanksd
 from daemon_rigs import add, client, daemon, query, value, wait_for
@@ -96,13 +96,16 @@ def test_a_nudge_whose_desktop_is_gone_reaches_the_phone_then_the_mailbox_then_t
     box: Mailbox, home: Path
 ) -> None:
     settings(box, home, "desktop", "push", "mail")
-    bus = {"DBUS_SESSION_BUS_ADDRESS": f"unix:path={home}/run/bus", "DISPLAY": ":0"}
-    with phone() as mine, daemon(environ=bus, quick=True) as running:
+    with (
+        phone() as mine,
+        desktop_rigs.desk(home / "run") as desk,
+        daemon(environ=_session(desk), quick=True) as running,
+    ):
         (home / "push").write_text(f"{mine.address}\n")
         add(after="1s")
-        wait_for(lambda: query("SELECT 1 FROM nudge WHERE channel = 'desktop' AND error LIKE '%session bus%'"))
+        wait_for(lambda: query("SELECT 1 FROM nudge WHERE channel = 'desktop' AND error LIKE '%notification server%'"))
         (sick,) = (client().ask_status() or {})["sick"]
-        assert (sick["channel"], "session bus" in sick["error"]) == ("desktop", True)
+        assert (sick["channel"], "notification server" in sick["error"]) == ("desktop", True)
         _has_been_due("10 minutes")
         _are_shown(1)
         (one,) = mine.came
@@ -116,14 +119,18 @@ def test_a_nudge_whose_desktop_is_gone_reaches_the_phone_then_the_mailbox_then_t
         assert b"Subject: Thank Ada Lovelace? (coffee" in letter.content
         # Said once, until it works again.
         assert b"not reached" not in letter.content
-        with clock_rigs.screen(home / "run") as screen:
+        with desk.dunst():
             _has_been_due("0 minutes")
             _are_shown(3)
-            assert screen.titles == ["Thank Ada Lovelace?"]
+            assert desk.displayed() == 1
             assert (client().ask_status() or {})["sick"] == []
         told = query("SELECT channel, thanks_id, error IS NOT NULL, popup_id IS NOT NULL FROM nudge ORDER BY id")
         assert told == [("push", 1, 1, 0), ("mail", 1, 0, 0), ("desktop", 1, 0, 1)]
         assert (value("SELECT count(*) FROM letter"), TOKEN in running.log) == (0, False)
+
+
+def _session(desk: desktop_rigs.Desk) -> dict[str, str]:
+    return {name: desk.environ[name] for name in ("DBUS_SESSION_BUS_ADDRESS", "DISPLAY")}
 
 
 def _has_been_due(span: str) -> None:
