@@ -10,6 +10,7 @@ import pytest
 from daemon_rigs import Ledger
 
 from thanksd import config
+from thanksd.channels import REFUSED_LOGIN
 
 ALL = ("desktop", "push", "mail")
 
@@ -268,6 +269,18 @@ def test_a_login_that_letters_wait_for_is_not_tried_by_nudges(tmp_path: Path) ->
     assert due(ledger, "mail") == []
 
 
+def test_a_login_that_refused_a_nudge_is_left_alone_for_hours_whoever_asks(tmp_path: Path) -> None:
+    ledger = new(tmp_path, "mail")
+    coffee(ledger)
+    (nudge,) = due(ledger)
+    ledger.call("nudges_failed", ids=nudge["ids"], error=f"{REFUSED_LOGIN}: 535 5.7.8 no")
+    ledger.later(hours=5, minutes=59)
+    assert ledger.call("due_nudges", channel=["mail"]) == {"nudges": [], "closed": ["mail"]}
+    # Its line is given all the same, and the owner who mends it need not wait.
+    ledger.call("release")
+    assert [one["ids"] for one in due(ledger)] == [nudge["ids"]]
+
+
 @pytest.mark.parametrize(
     ("transport", "me", "channel"),
     [
@@ -293,5 +306,6 @@ def test_the_next_channel_says_once_which_one_was_sick_and_since_when(ledger: Le
     first, second = due(ledger, "push", sick=sick)
     assert (first["popup"]["note"], second["popup"]["note"]) == ("Desktop not reached since 10:00.", "")
     ledger.later(days=1)
-    (first, _) = due(ledger, "desktop", sick={"push": "2025-03-12T09:00:02Z"})
-    assert first["popup"]["note"] == "Push not reached since Wed 10:00."
+    sick = {"push": "2025-03-12T09:00:02Z", "mail": "2025-03-12T12:00:00Z"}
+    (first, _) = due(ledger, "desktop", sick=sick)
+    assert first["popup"]["note"] == "Push and mail not reached since Wed 10:00."

@@ -188,7 +188,8 @@ class Daemon:
         """Show what is due, each on its channel; where one turns out not to work, ask what goes on another."""
         while can := self._reminder.can_try():
             sick, together = self._reminder.health.news(), self._absence.is_over
-            due = (await self._call("due_nudges", {"channel": can, "together": together, "sick": sick}))["nudges"]
+            found = await self._call("due_nudges", {"channel": can, "together": together, "sick": sick})
+            due, self._reminder.closed = found["nudges"], found["closed"]
             if await self._reminder.remind(due):
                 if due or self._reminder.works:
                     self._absence.end()

@@ -17,6 +17,7 @@ from thanksd.config import Config
 from thanksd.errors import ThanksdError
 from thanksd.health import Healths
 from thanksd.messenger import Messenger, popup_of
+from thanksd.verbs.climbing import disturbing
 
 # The channels whose answer the pass waits for.
 _HERE = ("desktop", "terminal")
@@ -49,6 +50,8 @@ class Reminder:
         self._showing = asyncio.Lock()
         self._undo: dict[int, int] = {}
         self.health = Healths()
+        # The channels that the ledger says must not be tried, when it was last asked.
+        self.closed: list[str] = []
         self.messenger = Messenger(call, wake, config, config_file, environ, self.health)
         self._opening: dict[int, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,10 +84,10 @@ class Reminder:
     def works(self) -> bool:
         """Whether the owner's first channel works, as far as is known: then no line on a terminal is needed."""
         first = next(iter(self._disturbing()), "")
-        return bool(first) and self.health[first].is_well
+        return bool(first) and self.health[first].is_well and first not in self.closed
 
-    def _disturbing(self) -> list[str]:
-        return [name for name in self._config().nudge.channels if name != "terminal"]
+    def _disturbing(self) -> tuple[str, ...]:
+        return disturbing(self._config())
 
     async def remind(self, nudges: list[dict[str, Any]]) -> bool:
         """Show each nudge on its channel, and note its receipt; False where one of the channels does not work.

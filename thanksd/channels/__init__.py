@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# How the error of a nudge begins whose mail the server let in by no login: trying on would lock the account.
+REFUSED_LOGIN = "The mail account refused the login"
+
 
 class Button(NamedTuple):
     """A button of a popup: `key` comes back when it is pressed, `label` is read.

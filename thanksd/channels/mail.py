@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from thanksd import config
-from thanksd.channels import Popup, Receipt
+from thanksd.channels import REFUSED_LOGIN, Popup, Receipt
 from thanksd.channels.helper import ask, serve
 from thanksd.errors import ConfigError, ThanksdError, UnavailableError
 from thanksd.sealing import seal
@@ -79,8 +79,9 @@ def _send(settings: config.Config, subject: str, text: str) -> dict[str, Any]:
     with Carrier(transport, me.email, secret) as carrier:
         outcome = carrier.deliver(compose(me, subject, text), lambda: True)
     shown = outcome.kind == ACCEPTED
-    words = "" if shown else f"The mail account: {outcome.reply}"
-    return {"shown": shown, "error": words, "is_refused": outcome.reason == CREDENTIALS}
+    is_refused = outcome.reason == CREDENTIALS
+    words = f"{REFUSED_LOGIN if is_refused else 'The mail account'}: {outcome.reply}"
+    return {"shown": shown, "error": "" if shown else words, "is_refused": is_refused}
 
 
 def compose(me: config.Me, subject: str, text: str, calendar: bytes | None = None) -> Envelope:

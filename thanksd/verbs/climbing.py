@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, or_, select, update
 
 from thanksd import outbox
+from thanksd.channels import REFUSED_LOGIN
+from thanksd.config import Config
 from thanksd.models import Nudge
 from thanksd.rows import AnyRow
 from thanksd.transports import leaves_by_itself
@@ -22,16 +24,19 @@ from thanksd.verbs.context import Context
 TERMINAL, MAIL = "terminal", "mail"
 # How long a nudge waits for its own channel. The elapsed time decides: a channel in its back-off fails seldom.
 PATIENCE = timedelta(minutes=10)
+# How long a refused login is left alone.
+_REFUSED = timedelta(hours=6)
 
 # The open nudges of a thanks, or of a promise, oldest first.
 Past = Sequence[AnyRow]
 
 
 class Ways(NamedTuple):
-    """The owner's channels in their order, and those of them that can be tried now."""
+    """The owner's channels in their order, those of them that can be tried now, and those that the rows close."""
 
     order: tuple[str, ...]
     can: frozenset[str]
+    closed: frozenset[str] = frozenset()
 
     @property
     def are_open(self) -> bool:
@@ -77,18 +82,32 @@ def ways(connection: Connection, context: Context, channel: str | Iterable[str])
     """Give the owner's channels, of which this one, or these, can be tried now."""
     if channel == TERMINAL:
         return Ways((TERMINAL,), frozenset((TERMINAL,)))
-    can = {channel} if isinstance(channel, str) else set(channel)
-    wanted = [one for one in dict.fromkeys(context.config.nudge.channels) if one != TERMINAL]
-    order = tuple(one for one in wanted if one != MAIL or is_possible(context))
-    if MAIL in order and MAIL in can and connection.scalar(select(outbox.is_paused(context.store.seat))):
-        # The login was refused. A nudge that tries it again could lock the account.
-        can.discard(MAIL)
-    return Ways(order, frozenset(can))
+    order, can = disturbing(context.config), {channel} if isinstance(channel, str) else set(channel)
+    closed = {MAIL} if MAIL in order and _is_login_refused(connection, context) else set()
+    return Ways(order, frozenset(can - closed), frozenset(closed))
 
 
-def is_possible(context: Context) -> bool:
-    """Say whether the owner can be mailed: a hand-off to their own mail program would wait for their own hand."""
-    return leaves_by_itself(context.config.transport) and bool(context.config.me.email)
+def disturbing(config: Config) -> tuple[str, ...]:
+    """Give the owner's channels in their order, the terminal apart, and mail where none can leave by itself.
+
+    A hand-off to their own mail program would wait for their own hand.
+    """
+    can_mail = leaves_by_itself(config.transport) and bool(config.me.email)
+    wanted = [name for name in dict.fromkeys(config.nudge.channels) if name != TERMINAL]
+    return tuple(name for name in wanted if name != MAIL or can_mail)
+
+
+def _is_login_refused(connection: Connection, context: Context) -> bool:
+    """Say whether letters wait for a better login, or a nudge met a refusal lately: it must not lock the account."""
+    seat, since = context.store.seat, context.now - _REFUSED
+    met = and_(Nudge.seat == seat, Nudge.attempted_at > since, Nudge.error.startswith(REFUSED_LOGIN))
+    return bool(connection.scalar(select(or_(outbox.is_paused(seat), select(Nudge.id).where(met).exists()))))
+
+
+def login_works(connection: Connection, seat: str) -> None:
+    """Note that the login of this seat works, as its owner saw: mails to them may be tried again."""
+    heard = update(Nudge).where(Nudge.seat == seat, Nudge.error.startswith(REFUSED_LOGIN))
+    connection.execute(heard.values(error="The login was refused, and works since."))
 
 
 def pasts(connection: Connection, subject: Any, which: Any) -> Mapping[int, Past]:  # noqa: ANN401  a column, a condition

@@ -79,18 +79,18 @@ def due_nudges(
     two make one already. `sick` are channels that could not be reached and since when (ISO 8601): the first popup on
     another one says so in its `note`.
 
-    Gives {"nudges": [{"ids", "thanks", "occasion", "channel", "popup", "line"}]}: several thanks in one where they make
-    a digest.
+    Gives {"nudges": [{"ids", "thanks", "occasion", "channel", "popup", "line"}], "closed"}: several thanks in one where
+    they make a digest; `closed` are channels that must not be tried for now, whatever the door knows of them.
     """
     now = context.now
     with context.store.read() as connection:
         ways = climbing.ways(connection, context, channel)
         if not _is_anything_due(connection, context, now, ways):
-            return {"nudges": []}
+            return {"nudges": [], "closed": sorted(ways.closed)}
     with context.store.write() as connection:
         found = _take(connection, context, now, ways, _TWO if together else _DIGEST)
     occasions.note_sick(context, now, found, sick or {})
-    return {"nudges": found}
+    return {"nudges": found, "closed": sorted(ways.closed)}
 
 
 def _take(connection: Connection, context: Context, now: datetime, ways: Ways, least: int) -> list[dict[str, Any]]:

@@ -151,8 +151,8 @@ def note_sick(context: Context, now: datetime, nudges: list[dict[str, Any]], sic
     for nudge in nudges:
         others = {name: since for name, since in sick.items() if name != nudge["channel"]}
         if others and nudge["channel"] != "terminal":
-            name, since = next(iter(others.items()))
-            nudge["popup"]["note"] = popups.sick_note(name, _say_since(from_iso(since), now, context.zone))
+            since = _say_since(from_iso(min(others.values())), now, context.zone)
+            nudge["popup"]["note"] = popups.sick_note(" and ".join(others), since)
             return
 
 
