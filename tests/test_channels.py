@@ -214,14 +214,16 @@ def test_three_a_day_are_three_on_all_channels_together(ledger: Ledger) -> None:
     assert f"{ledger.popup_at(4):%a %H:%M}" == "Thu 08:00"
 
 
-def test_lines_on_a_terminal_are_not_counted_and_come_at_once(ledger: Ledger) -> None:
+def test_lines_on_a_terminal_come_at_once_and_change_nothing_of_the_round(ledger: Ledger) -> None:
     coffee(ledger)
     fails(ledger)
-    (line,) = ledger.due("terminal")
-    assert line["channel"] == "terminal"
-    ledger.call("nudges_shown", ids=line["ids"])
-    next_popup(ledger)
-    assert shows(ledger) == ["desktop"]
+    for seen in ("desktop", "push"):
+        (line,) = ledger.due("terminal")
+        assert line["channel"] == "terminal"
+        ledger.call("nudges_shown", ids=line["ids"])
+        next_popup(ledger)
+        assert shows(ledger) == [seen]
+        next_popup(ledger)
 
 
 def test_quiet_hours_weekends_and_a_pause_hold_for_every_channel(tmp_path: Path) -> None:
@@ -245,6 +247,8 @@ def test_the_weekly_question_and_promises_find_the_next_channel_too(tmp_path: Pa
     ledger = new(tmp_path, ask="wed 11:00")
     ledger.call("next_moment")
     ledger.add("Ada Lovelace", after="5d", promises=["the paper by fri"])
+    ledger.now = datetime(2025, 3, 12, 10, 9, tzinfo=UTC)
+    assert due(ledger, "push") == []
     ledger.now = datetime(2025, 3, 13, 12, tzinfo=UTC)
     ledger.call("next_moment")
     assert sorted(one["occasion"] for one in due(ledger, "desktop")) == ["ask", "promise"]
@@ -303,6 +307,9 @@ def test_the_next_channel_says_once_which_one_was_sick_and_since_when(ledger: Le
     coffee(ledger, "Ada Lovelace", "Chen Wei")
     ledger.later(minutes=11)
     sick = {"desktop": "2025-03-12T09:00:02Z"}
+    (waiting, _) = due(ledger, "desktop", sick=sick)
+    assert waiting["popup"]["note"] == ""
+    ledger.later(minutes=2)
     first, second = due(ledger, "push", sick=sick)
     assert (first["popup"]["note"], second["popup"]["note"]) == ("Desktop not reached since 10:00.", "")
     ledger.later(days=1)
