@@ -151,6 +151,9 @@ def test_a_refused_login_is_tried_once_by_nudges_and_again_when_its_owner_saw_it
     with daemon(quick=True):
         wait_for(lambda: query("SELECT 1 FROM nudge WHERE error LIKE '%535%'"))
         _looks_again()
+        # Another channel's error took the place of the first one in the row: the daemon knows it all the same.
+        change(store_file(), "UPDATE nudge SET error = 'No phone.'")
+        _looks_again()
         assert box.seen.count(b"AUTH ") == 1
         (home / "word").write_text("another one\n")
         assert thanksd("credentials", "test").code == 0

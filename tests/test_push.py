@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from push_rigs import TOKEN, Phone, phone
 
 from thanksd import credentials
 from thanksd.channels import Receipt, popups, push
-from thanksd.errors import ConfigError
+from thanksd.channels.helper import ask
+from thanksd.errors import ConfigError, UnavailableError
 
 ADA = popups.thanks_popup(7, "Ada Lovelace", "coffee", "Tue 15:00", "why you left Rust", "today 15:00")
 
@@ -67,22 +69,29 @@ def test_a_phone_is_told_the_name_alone_and_of_a_service_that_failed_no_token_is
     assert push.words(ADA, "details")[1] == "Coffee Tue 15:00 · why you left Rust Best by today 15:00. Draft is ready."
 
 
-def test_a_service_that_hangs_is_left_and_its_helper_ended(mine: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_that_hangs_is_left(mine: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
     mine.hangs = True
     monkeypatch.setattr(push, "LIMIT", 1.0)
     receipt = show(mine.address)
     assert (receipt.shown, receipt.error) == (False, "The push service: There was no answer within 1 seconds.")
-    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if _is_helper(path)]
-    assert left == []
 
 
-def _is_helper(path: Path) -> bool:
-    """Say whether this is a process that this one started to send."""
-    try:
-        is_ours = f"PPid:\t{os.getpid()}\n" in path.with_name("status").read_text()
-        return is_ours and push.__name__.encode() in path.read_bytes()
-    except OSError:
-        return False
+_SLEEPER = """\
+import pathlib, subprocess, sys, time
+child = subprocess.Popen(["sleep", "20"])
+pathlib.Path(__file__).with_name("pid").write_text(f"{child.pid}\\n")
+time.sleep(20)
+"""
+
+
+def test_a_helper_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    (tmp_path / "sleeper.py").write_text(_SLEEPER)
+    began = time.monotonic()
+    with pytest.raises(UnavailableError, match="no answer within 3 seconds"):
+        asyncio.run(ask("sleeper", {}, 3, {**os.environ, "PYTHONPATH": str(tmp_path)}))
+    assert time.monotonic() - began < 15
+    status = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/status")
+    desktop_rigs.wait_for(lambda: not status.exists() or "zombie" in status.read_text(), 10)
 
 
 def test_without_apprise_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
