@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cli_rigs import config_file, configure, new_ledger
-from daemon_rigs import add, daemon, query, store_url, wait_for
+from daemon_rigs import store_url
 from push_rigs import phone
 from terminal_rigs import terminal
 
@@ -56,18 +56,6 @@ def test_a_channel_that_can_not_be_used_is_named_with_what_mends_it(
     settings(home, "push")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert channels()[0].remedy.startswith("Install it: make install EXTRAS=push")
-
-
-def test_what_the_daemon_could_not_reach_is_told_with_since_when_and_what_it_said(home: Path) -> None:
-    new_ledger()
-    settings(home, "desktop")
-    add(after="1s")
-    with daemon(quick=True):
-        wait_for(lambda: query("SELECT 1 FROM nudge WHERE error IS NOT NULL"))
-        (found,) = channels()
-    assert found.state == "warn"
-    assert found.message.startswith("Desktop could not be reached since today ")
-    assert found.message.endswith(": There is no session bus (DBUS_SESSION_BUS_ADDRESS is not set).")
 
 
 def test_a_real_nudge_goes_to_each_channel_and_each_is_asked_about(home: Path) -> None:

@@ -7,6 +7,7 @@ import email.policy
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,13 @@ from pathlib import Path
 import desktop_rigs
 import pytest
 from cli_rigs import change, configure, new_ledger, store_file, thanksd
-from daemon_rigs import add, client, daemon, query, value, wait_for
+from daemon_rigs import add, client, daemon, query, store_url, value, wait_for
 from push_rigs import TOKEN, phone
 from smtp_rigs import USER, Mailbox, mail_server
 
-from thanksd import config
+from thanksd import checks, config
 from thanksd.channels import mail, popups
+from thanksd.checks import Finding, Place
 
 WORD = "the right one"
 SMTP = """\
@@ -104,8 +106,10 @@ def test_a_nudge_whose_desktop_is_gone_reaches_the_phone_then_the_mailbox_then_t
         (home / "push").write_text(f"{mine.address}\n")
         add(after="1s")
         wait_for(lambda: query("SELECT 1 FROM nudge WHERE channel = 'desktop' AND error LIKE '%notification server%'"))
-        (sick,) = (client().ask_status() or {})["sick"]
-        assert (sick["channel"], "notification server" in sick["error"]) == ("desktop", True)
+        (sick,) = channels()
+        assert sick.state == "warn"
+        assert sick.message.startswith("Desktop could not be reached since today ")
+        assert sick.message.endswith(": No notification server is running.")
         _has_been_due("10 minutes")
         _are_shown(1)
         (one,) = mine.came
@@ -127,6 +131,12 @@ def test_a_nudge_whose_desktop_is_gone_reaches_the_phone_then_the_mailbox_then_t
         told = query("SELECT channel, thanks_id, error IS NOT NULL, popup_id IS NOT NULL FROM nudge ORDER BY id")
         assert told == [("push", 1, 1, 0), ("mail", 1, 0, 0), ("desktop", 1, 0, 1)]
         assert (value("SELECT count(*) FROM letter"), TOKEN in running.log) == (0, False)
+
+
+def channels() -> list[Finding]:
+    """Ask the doctor of the channels."""
+    wanted = tuple(check for check in checks.CHECKS if check.name == "channels")
+    return list(checks.examine(Place(store_url(), _config(), os.environ, datetime.now(UTC), offline=False), wanted))
 
 
 def _session(desk: desktop_rigs.Desk) -> dict[str, str]:

@@ -19,14 +19,24 @@ from thanksd.store import known_revisions
 NOTHING = Done(0, "", "")
 
 
+@pytest.fixture(scope="module")
+def kept() -> list[bytes]:
+    """The ledger, once it was made."""
+    return []
+
+
 @pytest.fixture(autouse=True)
-def ledger() -> Path:
+def ledger(kept: list[bytes]) -> Path:
     """A ledger in which two are due, and two are not yet, or not to be counted."""
     path = new_ledger()
-    for name in ("Ada Lovelace", "Chen Wei", "Tom Jones", "Eve Ray"):
-        add(name)
-    change(path, "UPDATE thanks SET nudge_at = datetime('now', '-1 hour') || '.000000' WHERE id <> 3")
-    change(path, "UPDATE thanks SET practice = 1 WHERE id = 4")
+    if not kept:
+        for name in ("Ada Lovelace", "Chen Wei", "Tom Jones", "Eve Ray"):
+            add(name)
+        change(path, "UPDATE thanks SET nudge_at = datetime('now', '-1 hour') || '.000000' WHERE id <> 3")
+        change(path, "UPDATE thanks SET practice = 1 WHERE id = 4")
+        change(path, "UPDATE ledger SET machine = NULL, host = NULL, install = NULL, used_at = NULL")
+        kept.append(path.read_bytes())
+    path.write_bytes(kept[0])
     return path
 
 
@@ -65,7 +75,7 @@ def test_a_ledger_that_is_locked_gone_odd_or_elsewhere_is_passed_over(ledger: Pa
         "a?b",
     ):
         assert thanksd("prompt", env={"THANKSD_STORE": str(other)}) == NOTHING
-        assert thanksd("prompt", "--store", str(other)) == NOTHING
+    assert thanksd("prompt", "--store", "odd://x") == thanksd("prompt", "--store", str(tmp_path)) == NOTHING
     assert not (tmp_path / "gone.db").exists()
     change(ledger, "UPDATE alembic_version SET version_num = '9999'")
     assert thanksd("prompt") == NOTHING

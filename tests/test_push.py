@@ -69,13 +69,6 @@ def test_a_phone_is_told_the_name_alone_and_of_a_service_that_failed_no_token_is
     assert push.words(ADA, "details")[1] == "Coffee Tue 15:00 · why you left Rust Best by today 15:00. Draft is ready."
 
 
-def test_a_service_that_hangs_is_left(mine: Phone, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine.hangs = True
-    monkeypatch.setattr(push, "LIMIT", 1.0)
-    receipt = show(mine.address)
-    assert (receipt.shown, receipt.error) == (False, "The push service: There was no answer within 1 seconds.")
-
-
 _SLEEPER = """\
 import pathlib, subprocess, sys, time
 child = subprocess.Popen(["sleep", "20"])
