@@ -32,7 +32,7 @@ help:  ## this list
 demo: $(VENV)/runtime  ## see the main job: a meeting, a nudge, a letter
 	@$(BIN)/thanksd demo
 
-install:  ## thanksd for you, menu entry, completion, man page; again: upgraded (EXTRAS=postgres: a shared ledger's driver)
+install:  ## thanksd for you, menu entry, completion, man page; again: upgraded (EXTRAS=postgres: a shared ledger's driver; EXTRAS=push: nudges on a phone)
 	$(need_python)
 	@$(PYTHON) -IB .ci/install.py install $(EXTRAS)
 
@@ -71,13 +71,14 @@ templates: $(VENV)/dev  ## write docs/TEMPLATES.md anew: every note that ships
 
 # pip-tools is a maintainer's tool and stays out of the locks. Run this with the oldest Python we support: what only
 # that one needs (backports) is then locked too, and does no harm to newer ones. UPGRADE=--upgrade takes new versions.
-lock:  ## make the four locks anew from pyproject.toml
+lock:  ## make the five locks anew from pyproject.toml
 	$(PYTHON) -m venv $(VENV)/tools
 	$(VENV)/tools/bin/pip install --quiet pip-tools
 	$(PIP_COMPILE) -o requirements.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements.lock --extra postgres -o requirements-postgres.lock pyproject.toml
+	$(PIP_COMPILE) -c requirements-postgres.lock --extra push -o requirements-push.lock pyproject.toml
 	$(PIP_COMPILE) -c requirements.lock --only-build-deps --build-deps-for editable -o requirements-build.lock pyproject.toml
-	$(PIP_COMPILE) -c requirements-postgres.lock -c requirements-build.lock --extra dev --build-deps-for editable \
+	$(PIP_COMPILE) -c requirements-postgres.lock -c requirements-push.lock -c requirements-build.lock --extra dev --build-deps-for editable \
 		-o requirements-dev.lock pyproject.toml
 
 clean:  ## remove what make made here

@@ -38,7 +38,10 @@ VENVS = VENV.with_name("venvs")
 PROGRAM = VENV / "bin/thanksd"
 
 # An extra: what its lock holds beside everything else, and the package that shows that it is there.
-EXTRAS = {"postgres": ("requirements-postgres.lock", "psycopg")}
+EXTRAS = {
+    "postgres": ("requirements-postgres.lock", "psycopg"),
+    "push": ("requirements-push.lock", "apprise"),
+}
 
 _TO_BASH = "echo 'export PATH=\"$HOME/.local/bin:$PATH\"' >> "
 _MENDS = {"bash": f"{_TO_BASH}~/.bashrc", "zsh": f"{_TO_BASH}~/.zshrc", "fish": "fish_add_path ~/.local/bin"}
@@ -53,7 +56,7 @@ def install(*extras: str) -> None:
 
     `extras` are wanted besides; those that were here stay.
     """
-    lock = _lock({*extras, *_extras_here()})
+    locks = _locks({*extras, *_extras_here()})
     _refuse_root_of_somebody()
     _refuse_what_is_not_ours()
     was_here = LINK.is_symlink()
@@ -61,7 +64,7 @@ def install(*extras: str) -> None:
     paths.private_folder(VENV.parent)
     paths.private_folder(VENVS)
     with _alone():
-        fresh = _built(lock, was_here=was_here)
+        fresh = _built(locks, was_here=was_here)
         _point(VENV, Path("venvs") / fresh.name)
         LINK.parent.mkdir(parents=True, exist_ok=True)
         _point(LINK, PROGRAM)
@@ -72,13 +75,14 @@ def install(*extras: str) -> None:
         sys.exit(max(done))
 
 
-def _lock(extras: set[str]) -> Path:
-    """Give the lock to install. Raises UsageError for an extra that there is not."""
+def _locks(extras: set[str]) -> list[Path]:
+    """Give the locks to install together. Raises UsageError for an extra that there is not."""
     if unknown := extras - EXTRAS.keys():
         raise UsageError(
             f"There is no extra {min(unknown)!r}. Nothing was changed.", f"There is: make install EXTRAS={min(EXTRAS)}"
         )
-    return CHECKOUT / (EXTRAS[min(extras)][0] if extras else "requirements.lock")
+    names = [EXTRAS[name][0] for name in sorted(extras)] or ["requirements.lock"]
+    return [CHECKOUT / name for name in names]
 
 
 def _extras_here() -> set[str]:
@@ -116,11 +120,11 @@ def _alone() -> Iterator[None]:
         os.close(folder)
 
 
-def _built(lock: Path, *, was_here: bool) -> Path:
+def _built(locks: list[Path], *, was_here: bool) -> Path:
     """Build this version in a new folder, and give that. Raises UnavailableError, with nothing left behind."""
     fresh = Path(tempfile.mkdtemp(prefix=f"{__version__}-", dir=VENVS))
     try:
-        _build(fresh, lock)
+        _build(fresh, locks)
     except (subprocess.CalledProcessError, OSError) as error:
         shutil.rmtree(fresh, ignore_errors=True)
         kept = " The thanksd that was here works as before." if was_here else ""
@@ -133,11 +137,12 @@ def _built(lock: Path, *, was_here: bool) -> Path:
     return fresh
 
 
-def _build(fresh: Path, lock: Path) -> None:
+def _build(fresh: Path, locks: list[Path]) -> None:
     """Make the environment: what is locked, by its hashes, and this checkout's wheel, built by the locked backend."""
     subprocess.run([sys.executable, "-m", "venv", fresh], check=True)
     pip: list[str | Path] = [fresh / "bin/python", "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--require-hashes", "-r", lock], check=True)
+    wanted = [word for lock in locks for word in ("-r", lock)]
+    subprocess.run([*pip, "install", "--require-hashes", *wanted], check=True)
     with tempfile.TemporaryDirectory(dir=VENVS) as work:
         tools: list[str | Path] = ["--target", f"{work}/tools", "-r", CHECKOUT / "requirements-build.lock"]
         subprocess.run([*pip, "install", "--require-hashes", *tools], check=True)

@@ -98,6 +98,13 @@ def alone(folder: Path, runs: int) -> None:
         lambda: cpu(ORM, place.environ),
         runs,
     )
+    ratio(
+        "prompt, 1,000 open / python -c pass",
+        2.0,
+        lambda: cpu([str(PROGRAM), "prompt"], place.environ),
+        lambda: cpu([PYTHON, "-c", "pass"], place.environ),
+        runs,
+    )
     for option in ("--help", "--version"):
         ratio(
             f"{option} / import click",

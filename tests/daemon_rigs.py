@@ -99,7 +99,7 @@ class Daemon:
 # The same program with a clock that ticks each second, and as short a pause after a popup that failed: a test can't wait
 # for half a minute.
 _QUICK = (
-    "import sys; from thanksd import daemon, reminder; daemon.TICK, reminder._FIRST_PAUSE = 1, 1.0\n"
+    "import sys; from thanksd import daemon, health; daemon.TICK, health.FIRST_PAUSE = 1, 1.0\n"
     "from thanksd.cli import main; sys.exit(main())"
 )
 

@@ -97,7 +97,7 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "rendering": frozenset({"paths"}),
     "drafts": frozenset({"paths", "rendering"}),
     "letters": frozenset(),
-    "channels": frozenset({"paths"}),
+    "channels": frozenset({"config", "credentials", "letters", "paths", "sealing", "transports"}),
     "transports": frozenset({"config", "credentials", "paths"}),
     "verbs": STORE
     | {
@@ -125,6 +125,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "apscheduler": frozenset({"daemon"}),
     "keyring": frozenset({"credentials"}),
     "jeepney": frozenset({"channels"}),
+    "apprise": frozenset({"channels"}),
     "psycopg": frozenset({"server"}),
     "click": frozenset({"cli"}),
     "icalendar": frozenset({"calendar_file"}),

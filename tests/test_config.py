@@ -57,7 +57,19 @@ def test_every_setting_of_the_contract_is_in_the_table() -> None:
         *("transport.kind", "transport.maildir.path", "transport.mailto.open"),
         *(f"transport.smtp.{key}" for key in ("host", "port", "security", "auth", "username", "connections")),
         *("transport.smtp.token_command", "transport.smtp.password_command"),
-        *(f"nudge.{key}" for key in ("channels", "quiet_hours", "weekdays_only", "review", "terminal", "ask")),
+        *(
+            f"nudge.{key}"
+            for key in (
+                "channels",
+                "quiet_hours",
+                "weekdays_only",
+                "review",
+                "terminal",
+                "phone",
+                "push_command",
+                "ask",
+            )
+        ),
         *(f"page.{key}" for key in ("enabled", "port", "browser")),
         *("send.undo", "send.copy", "send.also_for"),
         *(f"kind.NAME.{key}" for key in ("nudge", "best_by", "belated", "template", "offers")),
@@ -83,7 +95,7 @@ def test_values_are_read_into_their_places() -> None:
         ("[transport.smtp]\nport = true", 2, "transport.smtp.port must be a whole number", "For example: port = 0"),
         ("[nudge]\nweekdays_only = 'no'", 2, "nudge.weekdays_only must be true or false", "weekdays_only = false"),
         ("[nudge]\nchannels = 'desktop'", 2, "nudge.channels must be a list", "channels = "),
-        ("[nudge]\nchannels = ['pigeon']", 2, "nudge.channels can't be 'pigeon'", "desktop, terminal"),
+        ("[nudge]\nchannels = ['pigeon']", 2, "nudge.channels can't be 'pigeon'", "desktop, push"),
         ("[transport]\nkind = 'pigeon'", 2, "transport.kind can't be 'pigeon'", '"", smtp, maildir'),
         ("me = 3", 1, "me must be a table", "Write [me]"),
         ("[kind.coffee]\nnuge = '2h'", 2, "kind.coffee.nuge is no setting", "Did you mean kind.coffee.nudge?"),
@@ -234,7 +246,7 @@ def test_every_way_to_write_a_table_takes_a_new_value(file: Path, text: str) -> 
         ("transport.smtp.port", "65536", "whole number"),
         ("transport.smtp.port", "-1", "whole number"),
         ("nudge.weekdays_only", "yes", "true or false"),
-        ("nudge.channels", "desktop,pigeon", "desktop, terminal"),
+        ("nudge.channels", "desktop,pigeon", "desktop, push"),
         ("nudge.quiet_hours", "21:00", "21:00-08:30"),
         ("send.undo", "11m", "0s to 10m"),
         ("me.timezone", "Europe/Berln", "Europe/Berlin"),

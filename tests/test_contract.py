@@ -91,9 +91,8 @@ DRAFT = {"v": {1}, "draft": {"to": Maybe(str), "subject": str, "body": str, "tem
 ADA = ("add", "Ada", "Lovelace", "ada@example.com", "-k", "coffee", "-d", "why you left Rust")
 PROMISED = {
     *("add", "owed", "show", "edit", "draft", "send", "review", "snooze", "waive", "done", "undo", "outbox", "resolve"),
-    *("promises", "promise", "page"),
-    *("people", "policy", "templates", "log", "run", "config", "credentials", "service", "demo", "help"),
-    *("stats", "feed"),
+    *("promises", "promise", "page", "stats", "feed"),
+    *("people", "policy", "templates", "log", "prompt", "run", "config", "credentials", "service", "demo", "help"),
     *("pause", "resume", "init", "doctor", "backup", "restore", "export", "import", "adopt"),
     "move-store",
 }

@@ -112,7 +112,7 @@ def test_a_machine_that_is_well_is_all_ok_and_nothing_is_changed(
     assert states(found) == {
         **dict.fromkeys(("config", "store", "folder", "disk", "clock", "letters", "credentials", "transport"), "ok"),
         **dict.fromkeys(("states", "nudges", "copies"), "ok"),
-        **dict.fromkeys(("notifications", "terminal", "daemon", "environment"), "ok"),
+        **dict.fromkeys(("notifications", "terminal", "channels", "daemon", "environment"), "ok"),
         "unit": "warn",
     }, found
     assert {frozenset(each) for each in found} == {frozenset(("name", "state", "message", "remedy"))}
@@ -121,7 +121,7 @@ def test_a_machine_that_is_well_is_all_ok_and_nothing_is_changed(
     assert "localhost let us in: 235" in said["transport"]
     assert smtp_rigs.PASSWORD not in done.out
     assert not box.letters
-    assert [each["remedy"] for each in found if each["state"] == "ok"] == [""] * 15
+    assert [each["remedy"] for each in found if each["state"] == "ok"] == [""] * 16
 
 
 def test_everything_broken_at_once_is_named_line_by_line_and_exits_69(home: Path) -> None:

@@ -429,6 +429,7 @@ async def _press(desk: Desk, presses: list[tuple[int, str]]) -> None:
         lambda: desk.context.config,
         ["thanksd"],
         {"XDG_RUNTIME_DIR": "/nowhere"},
+        "",
         Visits(time.monotonic).link,
     )
     hand._servers = dict.fromkeys(range(1, 4), ":1.7")

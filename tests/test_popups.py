@@ -120,7 +120,18 @@ def test_a_refused_letter_is_not_told_as_a_refused_address() -> None:
 
 def test_a_pressed_not_needed_can_be_taken_back_for_a_short_while() -> None:
     popup = popups.waived_popup(7, "Ada Lovelace")
-    assert popup == ("Not needed: Ada Lovelace", "", (Button("undo", "Undo"),), 0, "", "Run: thanksd undo 7", 10_000)
+    assert popup == (
+        "Not needed: Ada Lovelace",
+        "",
+        (Button("undo", "Undo"),),
+        0,
+        "",
+        "Run: thanksd undo 7",
+        10_000,
+        "",
+        "",
+        "",
+    )
     assert ADA.expires == 0
 
 

@@ -78,7 +78,9 @@ class Transport:
 class Nudge:
     """How you are reminded."""
 
-    channels: tuple[str, ...] = _setting(("desktop", "terminal"), "where nudges go", ("desktop", "terminal"))
+    channels: tuple[str, ...] = _setting(
+        ("desktop", "terminal"), "where nudges go, in this order", ("desktop", "push", "mail", "terminal")
+    )
     quiet_hours: str = _setting("21:00-08:30", "no popups between these; empty is off")
     weekdays_only: bool = _setting(default=False, meaning="no popups on Saturday and Sunday")
     review: str = _setting(
@@ -87,6 +89,12 @@ class Nudge:
         ("auto", "page", "terminal"),
     )
     terminal: str = _setting("auto", "the terminal program that Review opens; auto finds one")
+    phone: str = _setting(
+        "names", "what a phone's screen may show: names, or also details of the meeting", ("names", "details")
+    )
+    push_command: str = _setting(
+        "", "a command that prints the push service's address, such as 'pass push'; empty is the keyring"
+    )
     ask: str = _setting("", "when to ask whom you met, such as 'fri 16:00'; empty is never")
 
 

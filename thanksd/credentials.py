@@ -1,4 +1,6 @@
-"""The password or access token of the mail account: from a command, a systemd credential, or the keyring.
+"""The secrets: the mail account's password or access token, and the push address of a phone, which holds a token too.
+
+Each comes from a command, a systemd credential, or the keyring.
 
 It is read at the moment of connecting and kept nowhere; no message, exception or argument list of ours carries it. The
 keyring is spoken to by a child process, `python -m thanksd.credentials get|set|forget USER`: its calls can block
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 SERVICE = "thanksd"
 CREDENTIAL_FILE = "smtp-password"
+# The keyring's name of the push address, and the systemd credential's.
+PUSH, PUSH_FILE = "push", "push-address"
 
 # Seconds until a child is ended, with all that it started.
 COMMAND_SECONDS = 10.0
@@ -45,6 +49,7 @@ LONGEST_OUTPUT = 65536
 _ALLOWED_BACKENDS = ("SecretService", "kwallet", "libsecret", "macOS", "Windows", "chainer")
 
 _COMMAND_HINT = "Set transport.smtp.password_command to a command that prints the password."
+_PUSH_HINT = "Set nudge.push_command to a command that prints the address."
 _KEYRING_WORDS = {
     "missing": ("The keyring has no password for {user}.", "Store it: thanksd credentials set"),
     "locked": ("The keyring is locked.", "Unlock it by logging in to the desktop; thanksd then tries again."),
@@ -83,6 +88,15 @@ def reader(smtp: config.Smtp, me_email: str, environ: Mapping[str, str]) -> Call
     if smtp.auth == "none":
         return None
     return partial(_read, smtp, me_email, environ)
+
+
+def push_reader(command: str, environ: Mapping[str, str]) -> Callable[[], str]:
+    """Give what fetches the addresses of the push services, one line with spaces between them, when it is called.
+
+    The first of: `command` (nudge.push_command); the systemd credential `push-address`; the keyring. Raises as that of
+    `reader`.
+    """
+    return partial(_read_push, command, environ)
 
 
 def store(user: str, secret: str) -> None:
@@ -156,10 +170,27 @@ def _read(smtp: config.Smtp, me_email: str, environ: Mapping[str, str]) -> str:
     # A token lives for an hour or so: what lies in a file or a keyring has long run out.
     if smtp.auth == "xoauth2":
         raise ConfigError("auth is xoauth2, and no token_command is set.", "Set transport.smtp.token_command.")
-    path = Path(environ.get("CREDENTIALS_DIRECTORY", "")) / CREDENTIAL_FILE
-    if path.is_absolute() and path.exists():
-        return _from_file(path)
-    return _keyring("get", account(smtp, me_email), environ)
+    return _from_unit(CREDENTIAL_FILE, environ) or _keyring("get", account(smtp, me_email), environ)
+
+
+def _read_push(command: str, environ: Mapping[str, str]) -> str:
+    seal()
+    if command.strip():
+        return _from_command("nudge.push_command", command, environ)
+    try:
+        return _from_unit(PUSH_FILE, environ) or _keyring("get", PUSH, environ)
+    except CredentialsError as error:
+        if error.reason == "missing":
+            message, hint = "The keyring has no push address.", "Store it: thanksd credentials set push"
+            raise CredentialsError(message, hint, error.reason) from error
+        error.hint = _PUSH_HINT if error.hint == _COMMAND_HINT else error.hint
+        raise
+
+
+def _from_unit(name: str, environ: Mapping[str, str]) -> str:
+    """Give the secret that systemd hands to the daemon's unit; "" where it hands none."""
+    path = Path(environ.get("CREDENTIALS_DIRECTORY", "")) / name
+    return _from_file(path) if path.is_absolute() and path.exists() else ""
 
 
 def _from_command(setting: str, line: str, environ: Mapping[str, str]) -> str:
@@ -190,9 +221,9 @@ def _from_file(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        message = f"The credential {CREDENTIAL_FILE} can't be read: {error.strerror}."
+        message = f"The credential {path.name} can't be read: {error.strerror}."
         raise CredentialsError(message, "Look at the unit's LoadCredential=.", "file") from error
-    return _checked(_decoded(data), f"The credential {CREDENTIAL_FILE}", "Store the password as one line.", "file")
+    return _checked(_decoded(data), f"The credential {path.name}", "Store it as one line.", "file")
 
 
 def _decoded(data: bytes) -> str:

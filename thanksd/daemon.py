@@ -62,7 +62,13 @@ class Daemon:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._page = PageServer(self._call_for_page, lambda: self._world.settings, paths.state_folder())
         self._reminder = Reminder(
-            self._call, self._wake.set, lambda: self._world.settings, program, environ, self._page.link
+            self._call,
+            self._wake.set,
+            lambda: self._world.settings,
+            program,
+            environ,
+            config_file,
+            self._page.link,
         )
         self._listener = Listener(
             paths.socket_file(store), Path(config_file), self._call, self._lines, self._changed, self._asked
@@ -79,6 +85,7 @@ class Daemon:
                 # Popups that stand would be shown anew at each such run.
                 self._reminder.shows_again = False
                 self._complain(await self._pass())
+                await self._reminder.messenger.finish()
                 await self._letters_are_carried()
             else:
                 await self._serve()
@@ -187,14 +194,17 @@ class Daemon:
         return stale | self._world.call("next_moment", {})
 
     async def _remind(self) -> None:
-        """Show what is due on the best channel; where popups turn out not to work, on the next one."""
-        channel = self._reminder.channel()
-        while channel:
-            due = await self._call("due_nudges", {"channel": channel, "together": self._absence.is_over})
-            if await self._reminder.remind(channel, due["nudges"]):
-                self._absence.end()
-                return
-            channel = self._reminder.channel()
+        """Show what is due, each on its channel; where one turns out not to work, ask what goes on another."""
+        while can := self._reminder.can_try():
+            sick, together = self._reminder.health.news(), self._absence.is_over
+            found = await self._call("due_nudges", {"channel": can, "together": together, "sick": sick})
+            due, self._reminder.closed = found["nudges"], found["closed"]
+            if await self._reminder.remind(due):
+                if due or self._reminder.works:
+                    self._absence.end()
+                break
+        if self._reminder.prints:
+            await self._reminder.remind((await self._call("due_nudges", {"channel": "terminal"}))["nudges"])
 
     def _let_go(self, letter: str | None) -> None:
         """Start the sender if a letter may leave; it works beside the passes, as a server may take its time."""
@@ -233,8 +243,8 @@ class Daemon:
         return await loop.run_in_executor(self._verbs, partial(self._world.call, verb, params, tz=tz))
 
     async def _lines(self) -> list[dict[str, Any]]:
-        """Give the due nudges for somebody's terminal, where popups don't work."""
-        if self._reminder.desktop_works or "terminal" not in self._world.settings.nudge.channels:
+        """Give the due nudges for somebody's terminal, where they don't come by themselves."""
+        if self._reminder.works or "terminal" not in self._world.settings.nudge.channels:
             return []
         nudges: list[dict[str, Any]] = (await self._call("due_nudges", {"channel": "terminal"}))["nudges"]
         return nudges
@@ -245,6 +255,9 @@ class Daemon:
             refs = result.get("refs")
             self._reminder.opened([int(ref) for ref in refs if str(ref).isdecimal()] if isinstance(refs, list) else [])
             return
+        if verb == "release":
+            # The login works, as its owner has just seen.
+            self._reminder.health["mail"].works()
         if verb not in LOOKING:
             self._wake.set()
 
@@ -258,7 +271,8 @@ class Daemon:
         if what == "page":
             return {"url": self._page.feed() if params.get("feed") else self._page.link(page_path(params))[0]}
         last = to_iso(self._last_pass) if self._last_pass else None
-        return {"running": True, "pid": os.getpid(), "version": __version__, "last_pass_at": last}
+        known = {"running": True, "pid": os.getpid(), "version": __version__, "last_pass_at": last}
+        return known | {"sick": self._reminder.health.sick()}
 
     def _end(self) -> None:
         """Begin no letter any more, finish the one in hand, and end."""

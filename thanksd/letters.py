@@ -11,6 +11,7 @@ import email.policy
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime
 from email.header import Header
 from email.message import EmailMessage
@@ -69,8 +70,32 @@ def freeze(
         ("Message-ID", message_id),
         ("X-Thanksd-Id", _token(thanks_uid)),
     )
+    return _frozen(headers, _content(body), message_id, subject)
+
+
+def to_oneself(
+    *, name: str, email: str, subject: str, body: str, date: datetime, unique: str, calendar: bytes | None = None
+) -> Frozen:
+    """Build a mail to its own sender that no hand wrote, and that no program answers (Auto-Submitted, RFC 3834).
+
+    The arguments are those of `freeze`; `calendar` is an iCalendar object to attach. Raises DataError as `freeze` does.
+    """
+    address = _address(email, "your own address")
+    message_id = f"<{_token(unique)}@{address.rpartition('@')[2]}>"
+    headers = (
+        ("From", _mailbox("From", name, address)),
+        ("To", _mailbox("To", name, address)),
+        ("Subject", _encoded("Subject", _checked(subject, "subject"), _PLAIN_SUBJECT)),
+        ("Date", format_datetime(date)),
+        ("Message-ID", message_id),
+        ("Auto-Submitted", "auto-generated"),
+    )
+    return _frozen(headers, _content(body, calendar), message_id, subject)
+
+
+def _frozen(headers: Iterable[tuple[str, str]], content: bytes, message_id: str, subject: str) -> Frozen:
     head = "".join(f"{name}: {value}\r\n" for name, value in headers)
-    raw = head.encode("ascii") + _content(body)
+    raw = head.encode("ascii") + content
     return Frozen(raw, hashlib.sha256(raw).hexdigest(), message_id, subject)
 
 
@@ -111,10 +136,12 @@ def _encoded(header: str, text: str, plain: re.Pattern[str]) -> str:
     return Header(text, "utf-8", maxlinelen=_LINE, header_name=header).encode(splitchars="", linesep="\r\n")
 
 
-def _content(body: str) -> bytes:
+def _content(body: str, calendar: bytes | None = None) -> bytes:
     """Give the MIME headers, an empty line, and the body in quoted-printable, which keeps long lines whole."""
     part = EmailMessage(policy=_POLICY)
     part.set_content(_checked_body(body), subtype="plain", charset="utf-8", cte="quoted-printable")
+    if calendar is not None:
+        part.add_attachment(calendar, maintype="text", subtype="calendar", filename="thanksd.ics")
     return part.as_bytes(policy=_POLICY)
 
 

@@ -1,25 +1,27 @@
-"""Brings due nudges to their owner's desktop, and what the owner presses back to the verbs. No rules of its own."""
+"""Brings due nudges to their owner, and what the owner presses on a popup back to the verbs. No rules of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from thanksd import absence
 from thanksd.addresses import display_safe
-from thanksd.channels import Button, Popup, Receipt, popups
+from thanksd.channels import Receipt, popups
 from thanksd.channels.desktop import Desktop
 from thanksd.channels.opener import browser_argv, has_screen, open_page, open_terminal
 from thanksd.config import Config
 from thanksd.errors import ThanksdError
+from thanksd.health import Healths
+from thanksd.messenger import Messenger, popup_of
 from thanksd.page.visits import Link
+from thanksd.verbs.climbing import disturbing
 
-# After a popup that could not be shown: soon again, then seldom. A server that appears ends the wait.
-_FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 600.0
+# The channels whose answer the pass waits for.
+_HERE = ("desktop", "terminal")
 # A window that Review opened calls `reviewing` at once; if nothing came by then, nothing opened.
 _OPENED_SECONDS = 5.0
 # The command that a button opens, "fix" of a refused password apart.
@@ -49,6 +51,7 @@ class Reminder:
         config: Callable[[], Config],
         program: list[str],
         environ: Mapping[str, str],
+        config_file: str,
         page_link: PageLink,
     ) -> None:
         self._page_link = page_link
@@ -57,7 +60,10 @@ class Reminder:
         self._servers: dict[int, str] = {}
         self._showing = asyncio.Lock()
         self._undo: dict[int, int] = {}
-        self._pause, self._try_again = _FIRST_PAUSE, 0.0
+        self.health = Healths()
+        # The channels that the ledger says must not be tried, when it was last asked.
+        self.closed: list[str] = []
+        self.messenger = Messenger(call, wake, config, config_file, environ, self.health)
         self._opening: dict[int, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.shows_again = True
@@ -73,48 +79,57 @@ class Reminder:
         """Leave the bus; popups that stand stay, and lose their buttons until the next start shows them again."""
         for task in tuple(self._tasks):
             task.cancel()
+        await self.messenger.stop()
         await self.desktop.stop()
 
-    def channel(self) -> str:
-        """Give the channel that can be tried now; "" for none: the next command on a terminal gets the line."""
-        wanted = self._config().nudge.channels
-        if "desktop" in wanted and time.monotonic() >= self._try_again:
-            return "desktop"
-        return "terminal" if "terminal" in wanted and sys.stdout.isatty() else ""
+    def can_try(self) -> list[str]:
+        """Give the channels that can be tried now, the terminal apart."""
+        return [name for name in self._disturbing() if self.health[name].can_be_tried]
 
     @property
-    def desktop_works(self) -> bool:
-        """Whether popups are shown at present, as far as is known."""
-        return "desktop" in self._config().nudge.channels and self._try_again == 0.0
+    def prints(self) -> bool:
+        """Whether nudges are printed where the daemon runs: on a terminal, while they don't come by themselves."""
+        return not self.works and "terminal" in self._config().nudge.channels and sys.stdout.isatty()
 
-    async def remind(self, channel: str, nudges: list[dict[str, Any]]) -> bool:
-        """Show each nudge on the channel, and note its receipt; False where the channel does not work."""
-        error = ""
-        for nudge in nudges:
+    @property
+    def works(self) -> bool:
+        """Whether the owner's first channel works, as far as is known: then no line on a terminal is needed."""
+        first = next(iter(self._disturbing()), "")
+        return bool(first) and self.health[first].is_well and first not in self.closed
+
+    def _disturbing(self) -> tuple[str, ...]:
+        return disturbing(self._config())
+
+    async def remind(self, nudges: list[dict[str, Any]]) -> bool:
+        """Show each nudge on its channel, and note its receipt; False where one of the channels does not work.
+
+        What takes its time goes on beside the passes, and asks for one when it is done.
+        """
+        failed: dict[str, str] = {}
+        self.messenger.send([one for one in nudges if one["channel"] not in _HERE])
+        for nudge in [one for one in nudges if one["channel"] in _HERE]:
+            channel = nudge["channel"]
             if channel == "desktop":
                 async with self._showing:
-                    error = await self._pop_up(nudge, error)
+                    failed[channel] = await self._pop_up(nudge, failed.get(channel, ""))
             else:
                 print(display_safe(nudge["line"]), flush=True)  # noqa: T201  the terminal is this channel
                 await self._call("nudges_shown", {"ids": nudge["ids"]})
-        return not error
+        return not any(failed.values())
 
     async def _pop_up(self, nudge: dict[str, Any], error: str) -> str:
         """Show one popup, and give "" or why not; where one before it met an `error`, it is not tried at all."""
-        plain = nudge["popup"]
-        popup = Popup(**{**plain, "buttons": tuple(Button(*button) for button in plain["buttons"])})
         receipt = Receipt(shown=False, popup_id=0, server="", error=error)
         if not error:
-            receipt = await self.desktop.show(popup)
+            receipt = await self.desktop.show(popup_of(nudge))
         if not receipt.shown:
             log.info("no popup for thanks %s: %s", nudge["thanks"], receipt.error)
             if not error:
-                self._try_again = time.monotonic() + self._pause
-                self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+                self.health["desktop"].failed(receipt.error)
             await self._call("nudges_failed", {"ids": nudge["ids"], "error": receipt.error})
             return receipt.error
-        self._pause, self._try_again = _FIRST_PAUSE, 0.0
         self._servers[receipt.popup_id] = receipt.server
+        self.health.shown("desktop", has_told=bool(nudge["popup"]["note"]))
         ids = {"popup_id": receipt.popup_id, "server": receipt.server}
         await self._call("nudges_shown", {"ids": nudge["ids"], **ids})
         return ""
@@ -141,7 +156,7 @@ class Reminder:
         self.there_since = absence.clock() if appeared else None
         if not appeared:
             return
-        self._pause, self._try_again = _FIRST_PAUSE, 0.0
+        self.health["desktop"].works()
         if self.shows_again:
             self._start(self._show_again())
 

@@ -16,8 +16,20 @@ from thanksd import config
 _FOLDER = Path(__file__).resolve().parent / "help"
 # In the order they are listed.
 TOPICS = (
-    *("start", "add", "when", "account", "config", "templates", "states", "daemon", "desktop", "quiet", "machines"),
-    *("team", "page", "looking-back", "calendar", "privacy", "exit-codes", "files", "json", "completion"),
+    *("start", "add", "when", "account", "config", "templates", "states", "daemon", "desktop", "channels"),
+    *(
+        "quiet",
+        "machines",
+        "team",
+        "page",
+        "looking-back",
+        "calendar",
+        "privacy",
+        "exit-codes",
+        "files",
+        "json",
+        "completion",
+    ),
 )
 
 

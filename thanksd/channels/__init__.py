@@ -1,13 +1,17 @@
 """Channels carry nudges to the owner: cheap, and they may repeat. Plain values in, plain values out.
 
 A channel is a choice of `[nudge] channels`, a module beside this file, and a branch in `reminder`: `desktop` shows
-popups with buttons, `terminal` one line where the daemon has a terminal, else at the next command.
+popups with buttons, `push` a line on a phone, `mail` is a mail to oneself, `terminal` one line where the daemon has a
+terminal, else at the next command.
 What every channel shares is below: what to show (`Popup`), and what became of it (`Receipt`).
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+# How the error of a nudge begins whose mail the server let in by no login: trying on would lock the account.
+REFUSED_LOGIN = "The mail account refused the login"
 
 
 class Button(NamedTuple):
@@ -25,7 +29,9 @@ class Popup(NamedTuple):
 
     `replaces` is the id of the popup this one takes the place of, and `server` who gave that id: ids mean nothing to
     another server. `fallback` is the command line that stands in for the buttons where the server has none.
-    `expires` is in milliseconds; 0 stays until it is answered or closed.
+    `expires` is in milliseconds; 0 stays until it is answered or closed. `brief` is one line without anything of the
+    meeting or the note, for where others may look along; `about` a few words for a mail's subject. `note` is a line
+    about the channels themselves, and empty as a rule.
     """
 
     title: str
@@ -35,6 +41,9 @@ class Popup(NamedTuple):
     server: str = ""
     fallback: str = ""
     expires: int = 0
+    brief: str = ""
+    about: str = ""
+    note: str = ""
 
 
 class Receipt(NamedTuple):

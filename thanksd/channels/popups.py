@@ -50,12 +50,16 @@ def thanks_popup(ref: int, person: str, kind: str, when_words: str, detail: str,
     """Ask for one thanks; `detail` empty means nothing is noted yet, `best_by_words` may also say "late by 1 day"."""
     about = f" · {clean(detail)}" if clean(detail) else ""
     first = short(f"{_capital(clean(kind))} {clean(when_words)}{about}", LINE_LENGTH)
-    second = _best_by(best_by_words) if about else "One question, then it is ready."
+    best_by = _best_by(best_by_words)
+    second = best_by if about else "One question, then it is ready."
+    day = clean(when_words).rpartition(" ")[0] or clean(when_words)
     return Popup(
         title=_titled("Thank ", person, "?"),
         body=f"{first}\n{second}",
         buttons=(_REVIEW, _LATER, _WAIVE),
         fallback=f"Run: thanksd review {ref}",
+        brief=best_by.removesuffix(_READY),
+        about=short(f"{clean(kind)} {day}", LINE_LENGTH),
     )
 
 
@@ -70,6 +74,7 @@ def digest_popup(names: list[str], oldest_late: str) -> Popup:
         body=body,
         buttons=(_REVIEW, _LATER),
         fallback="Run: thanksd review",
+        brief=short(one_line, LINE_LENGTH),
     )
 
 
@@ -84,6 +89,7 @@ def refused_popup(ref: int, person: str, address: str, server_words: str, *, abo
         body=_two_rows(f"{clean(address)}:", said),
         buttons=(Button("fix", "Fix it"),),
         fallback=f"Run: thanksd review {ref}",
+        brief="Its text is kept.",
     )
 
 
@@ -105,7 +111,8 @@ def handed_off_popup(ref: int, person: str) -> Popup:
 
 
 def _look_into(ref: int, title: str, body: str) -> Popup:
-    return Popup(title, body, (Button("resolve", "Look into it"),), fallback=f"Run: thanksd resolve {ref}")
+    brief = body.rpartition("\n")[2]
+    return Popup(title, body, (Button("resolve", "Look into it"),), fallback=f"Run: thanksd resolve {ref}", brief=brief)
 
 
 def stale_popup(ref: int, person: str, leaves_words: str) -> Popup:
@@ -115,6 +122,7 @@ def stale_popup(ref: int, person: str, leaves_words: str) -> Popup:
         body=f"It was to go {short(clean(leaves_words), _WHEN_LENGTH)}. Text is kept.",
         buttons=(_REVIEW,),
         fallback=f"Run: thanksd review {ref}",
+        brief="Its text is kept.",
     )
 
 
@@ -127,16 +135,19 @@ def promise_popup(person: str, promise: str, due_words: str, count: int) -> Popu
         body="\n".join(filter(None, [first, " ".join(filter(None, [clean(due_words), more]))])),
         buttons=(Button("done", "Done" if count == 1 else "All done"), _LATER),
         fallback="Run: thanksd promises",
+        brief=short(clean(due_words), LINE_LENGTH),
     )
 
 
 def ask_popup(met: int, thanked: int) -> Popup:
     """Ask the weekly question, with how many were met this week and how many of those thanked."""
+    counts = f"{met} met, {thanked} thanked so far."
     return Popup(
         title="Whom did you meet this week?",
-        body=f"{met} met, {thanked} thanked so far.",
+        body=counts,
         buttons=(Button("add", "Add"), Button("nobody", "Nobody")),
         fallback="Run: thanksd add",
+        brief=counts,
     )
 
 
@@ -151,6 +162,7 @@ def password_popup(provider: str, letters: int, *, refused: bool = True) -> Popu
         body=f"{waiting}. Nothing is lost.",
         buttons=(Button("fix", "Fix it"),),
         fallback="Run: thanksd credentials set",
+        brief=f"{waiting}. Nothing is lost.",
     )
 
 
@@ -175,6 +187,11 @@ def terminal_failed_popup(words: list[str]) -> Popup:
     )
 
 
+def sick_note(channels: str, since_words: str) -> str:
+    """Say of "desktop", or of "push and mail", that they could not be reached since "09:00", or "Tue 09:00"."""
+    return short(f"{_capital(channels)} not reached since {since_words}.", LINE_LENGTH)
+
+
 def line(popup: Popup, command: str) -> str:
     """Give the same nudge as one line for a terminal, ending in the `command` to type."""
     title = popup.title if popup.title.endswith("?") else f"{popup.title}."
@@ -191,7 +208,7 @@ def sayable(popup: Popup, capabilities: Collection[str]) -> Sayable:
     rows = [clean(row) for row in popup.body.split("\n")]
     if "actions" not in capabilities and popup.fallback:
         rows = [*rows[:1], popup.fallback]
-    body = "\n".join(row for row in rows if row)
+    body = "\n".join(row for row in (*rows, popup.note) if row)
     if "body-markup" in capabilities:
         body = body.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return Sayable(clean(popup.title), body, _actions(popup.buttons, capabilities))

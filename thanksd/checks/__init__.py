@@ -94,6 +94,7 @@ CHECKS = (
     Check("transport", "account", 45),
     Check("notifications", "desktop", 10),
     Check("terminal", "desktop", 5),
+    Check("channels", "reaching", 25),
     Check("daemon", "running", 15),
     Check("unit", "running", 15),
     Check("environment", "system", 5),

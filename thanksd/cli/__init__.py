@@ -9,6 +9,10 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code. Nothing on the way to here imports what only one command needs."""
+    if sys.argv[1:] == ["prompt"]:
+        from thanksd.prompt import tell  # noqa: PLC0415  at every prompt of a shell: click alone would take too long
+
+        tell()
     # Files that this program makes hold other people's names: nobody else's to read.
     os.umask(0o077)
     _open_what_is_closed()

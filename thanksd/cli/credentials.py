@@ -1,4 +1,4 @@
-"""The commands about the mail account's password: set, forget, test. It is never on an argument list."""
+"""The commands about the secrets: set, forget, test. None is ever on an argument list."""
 
 from __future__ import annotations
 
@@ -19,28 +19,35 @@ if TYPE_CHECKING:
 # Google shows an app password as four groups of four letters; it is the letters alone.
 _GROUPED = ("smtp.gmail.com", "smtp.googlemail.com")
 _LONGEST = 65536
+_KINDS = ("mail", "push")
+_NONE = "No password was given. Nothing was stored."
 # Why a letter waits for a login that works (verb release).
 _WAITING = ("credentials", "password")
 
 
 @click.group(cls=Group)
 def credentials() -> None:
-    """Store, forget or test the mail account's password. It lives in your keyring."""
+    """Store, forget or test the mail account's password, or a phone's push address. They live in your keyring."""
 
 
 @credentials.command("set")
+@click.argument("what", type=click.Choice(_KINDS), default="mail")
 @click.option("--no-test", is_flag=True, help="Store it without logging in.")
 @click.pass_context
-def set_(context: click.Context, no_test: bool) -> None:
+def set_(context: click.Context, what: str, no_test: bool) -> None:
     """Ask for the password, hidden, test the login, and keep it in the keyring.
 
-    Without a terminal it is the first line of standard input.
+    With "push" it is the address of a push service, in Apprise's form; of several, with spaces between. Without a
+    terminal it is the first line of standard input.
     """
     from thanksd import credentials as keeper  # noqa: PLC0415  no other command needs it
 
+    if what == "push":
+        _set_push(context, no_test=no_test)
+        return
     settings = _account(context, needs_password=True)
     smtp, user = settings.transport.smtp, keeper.account(settings.transport.smtp, settings.me.email)
-    word = typed(_ask(smtp.username or settings.me.email, smtp.host), smtp.host)
+    word = typed(_ask(f"Password of {smtp.username or settings.me.email} at {smtp.host} (hidden)"), smtp.host)
     reply = "" if no_test else _log_in(settings, word)
     keeper.store(user, word)
     if not wants_json(context, credentials={"account": user, "stored": True, "tested": not no_test, "reply": reply}):
@@ -49,12 +56,46 @@ def set_(context: click.Context, no_test: bool) -> None:
         _release(context)
 
 
+def _set_push(context: click.Context, *, no_test: bool) -> None:
+    """Ask for push addresses and keep them. What the services are is looked up, and nothing is sent."""
+    import asyncio  # noqa: PLC0415  no other command needs it
+
+    from thanksd import credentials as keeper  # noqa: PLC0415  as above
+    from thanksd.channels import push  # noqa: PLC0415  as above
+
+    _refuse_push_command(context)
+    if not no_test:
+        push.check_library()
+    word = _ask("Address of the push service (hidden)", "No address was given. Nothing was stored.")
+    names = [] if no_test else asyncio.run(push.names(word, os.environ))
+    keeper.store(keeper.PUSH, word)
+    facts = {"account": keeper.PUSH, "stored": True, "tested": not no_test, "reply": " ".join(names)}
+    if not wants_json(context, credentials=facts):
+        say(f"Stored in the keyring{': ' if names else ''}{', '.join(names)}. See it come: thanksd doctor --nudge")
+
+
+def _refuse_push_command(context: click.Context) -> None:
+    """Refuse what the keyring has no part in. Raises ConfigError."""
+    from thanksd.config import load  # noqa: PLC0415  as above
+
+    if load(Path(state_of(context).config_file)).nudge.push_command:
+        raise ConfigError(
+            "The push address comes from nudge.push_command, not from the keyring.", "See: thanksd config"
+        )
+
+
 @credentials.command()
+@click.argument("what", type=click.Choice(_KINDS), default="mail")
 @click.pass_context
-def forget(context: click.Context) -> None:
-    """Take the password out of the keyring."""
+def forget(context: click.Context, what: str) -> None:
+    """Take the password out of the keyring, or with "push" the push address."""
     from thanksd import credentials as keeper  # noqa: PLC0415  as above
 
+    if what == "push":
+        keeper.forget(keeper.PUSH)
+        if not wants_json(context, credentials={"account": keeper.PUSH, "stored": False}):
+            say("The keyring has no push address any more.")
+        return
     settings = _account(context, needs_password=True)
     user = keeper.account(settings.transport.smtp, settings.me.email)
     keeper.forget(user)
@@ -110,8 +151,8 @@ def typed(word: str, host: str) -> str:
     return "".join(word.split()) if host.lower() in _GROUPED else word
 
 
-def _ask(user: str, host: str) -> str:
-    """Give the password as it was typed, hidden, or as it came on standard input. Raises UsageError for none."""
+def _ask(question: str, none: str = _NONE) -> str:
+    """Give the secret as it was typed, hidden, or as it came on standard input. Raises UsageError, `none`, for none."""
     from thanksd.sealing import seal  # noqa: PLC0415  no other command needs it
 
     if can_ask():
@@ -119,14 +160,14 @@ def _ask(user: str, host: str) -> str:
         from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
 
         with keys.closable():
-            return str(click.prompt(f"Password of {user} at {host} (hidden)", hide_input=True, err=True))
-    return from_stdin()
+            return str(click.prompt(question, hide_input=True, err=True))
+    return from_stdin(none)
 
 
-def from_stdin() -> str:
-    """Give the password that is the first line of standard input.
+def from_stdin(none: str = _NONE) -> str:
+    """Give the secret that is the first line of standard input.
 
-    Raises UsageError for none, and for what is no line of text.
+    Raises UsageError, `none`, for none, and for what is no line of text.
     """
     from thanksd.sealing import seal  # noqa: PLC0415  as above
 
@@ -138,7 +179,7 @@ def from_stdin() -> str:
         # The decoder's own words would quote the secret; this says nothing of it.
         word = ""
     if not word:
-        raise UsageError("No password was given. Nothing was stored.", "Give it as one line on standard input.")
+        raise UsageError(none, "Give it as one line on standard input.")
     return word
 
 
@@ -161,6 +202,8 @@ def _release(context: click.Context) -> None:
     client = state_of(context).client
     waiting = sum(one["reason"] in _WAITING for one in client.call("outbox")["letters"])
     if not waiting:
+        # A daemon whose mails to its owner were refused learns that they may leave.
+        client.call("release")
         return
     letters = "1 letter is" if waiting == 1 else f"{waiting} letters are"
     if can_ask() and not _are_to_leave(f"{letters} waiting. Send them now?"):

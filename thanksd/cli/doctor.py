@@ -23,7 +23,7 @@ _HEAD = 21  # cells of "look  notifications  "
 
 
 @click.command(cls=Command)
-@click.option("--nudge", is_flag=True, help="Show a real popup too, and ask whether you saw it.")
+@click.option("--nudge", is_flag=True, help="Send a real nudge on each channel too, and ask whether you saw it.")
 @click.option("--mend", is_flag=True, help="First set right states that no rule allows; nothing is sent for it.")
 @click.option("--offline", is_flag=True, help="Don't test the login.")
 @click.pass_context
@@ -72,20 +72,45 @@ def _findings(place: Place, *, nudge: bool, asks: bool) -> Iterator[Finding]:
 
 
 def _nudge(place: Place, *, asks: bool) -> Iterator[Finding]:
+    """Send a real nudge on each channel; where no config can be read, on the desktop."""
+    from thanksd.checks import NotLookedAtError, ok  # noqa: PLC0415  as above
+
+    try:
+        wanted = [name for name in place.settings().nudge.channels if name != "terminal"]
+    except NotLookedAtError:
+        wanted = ["desktop"]
+    for name in wanted:
+        yield from _pop_up(place, asks=asks) if name == "desktop" else _send(place, name, asks=asks)
+    if not wanted:
+        yield ok("nudge", "A line comes at the end of a command on a terminal, and nowhere else (nudge.channels).")
+
+
+def _pop_up(place: Place, *, asks: bool) -> Iterator[Finding]:
     from thanksd.checks import mend  # noqa: PLC0415  as above
     from thanksd.checks.desktop import nudged  # noqa: PLC0415  as above
 
     with nudged(place.environ, is_read=asks) as came:
         yield came
-        if asks and came.state == "ok" and not _was_seen():
+        if asks and came.state == "ok" and not _was_seen("Did you see it?"):
             remedy = "Switch off Do not disturb on your desktop, then: thanksd doctor --nudge"
             yield mend("nudge", "It was shown where nobody saw it.", remedy)
 
 
-def _was_seen() -> bool:
+def _send(place: Place, channel: str, *, asks: bool) -> Iterator[Finding]:
+    from thanksd.checks import mend  # noqa: PLC0415  as above
+    from thanksd.checks.reaching import SEEN, sent  # noqa: PLC0415  as above
+
+    came = sent(place, channel)
+    yield came
+    question, remedy = SEEN[channel]
+    if asks and came.state == "ok" and not place.offline and not _was_seen(question):
+        yield mend("nudge", "It was taken, and nobody saw it.", remedy)
+
+
+def _was_seen(question: str) -> bool:
     from thanksd.cli import keys  # noqa: PLC0415  on a terminal only
 
-    return keys.confirm("Did you see it?", default=True)
+    return keys.confirm(question, default=True)
 
 
 def _tell(one: Finding) -> None:

@@ -43,6 +43,7 @@ COMMANDS = {
     "resume": ("pausing", "End a pause."),
     "init": ("init", "Set thanksd up: your name, your mail account, your desktop."),
     "doctor": ("doctor", "Look at everything, and say what to mend."),
+    "prompt": ("prompting", "What is due now, for your shell's prompt."),
     "run": ("daemon", "The daemon, in the foreground."),
     "service": ("service", "The daemon as a systemd user service."),
     "config": ("config", "The settings."),

@@ -1,12 +1,13 @@
 """The verbs that plan and claim nudges: when the next thing is to do, and which nudges are due on a channel.
 
 A nudge is claimed by moving its thanks' popup_at a little ahead, in one conditional UPDATE, and its row is written
-before anything is shown. What became of it is in `receipts`, what the owner pressed in `answering`.
+before anything is shown. Which channel it takes is a rule of `climbing`, what became of it is in `receipts`, what the
+owner pressed in `answering`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
@@ -17,8 +18,9 @@ from thanksd.errors import ConfigError
 from thanksd.models import Nudge, Thanks
 from thanksd.moments import local, to_iso, wall
 from thanksd.rows import batched
-from thanksd.verbs import occasions, promising, weekly
+from thanksd.verbs import climbing, occasions, promising, weekly
 from thanksd.verbs.again import out_of_quiet
+from thanksd.verbs.climbing import TERMINAL, Ways
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import HANDED_OFF, NOTHING, PASSWORD, REFUSED, STALE, THANKS, Due
 from thanksd.when import MORNING
@@ -68,62 +70,88 @@ def _planned(context: Context) -> tuple[dict[str, Any], bool]:
     return {**moments, "paused": until is not None, "mistake": mistake}, is_news
 
 
-def due_nudges(context: Context, channel: str, *, together: bool = False) -> dict[str, Any]:
-    """Claim the nudges that are due on a channel, and give what to show; none in a pause.
+def due_nudges(
+    context: Context, channel: str | Iterable[str], *, together: bool = False, sick: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Claim the nudges that are due, and give what to show, each on its channel; none in a pause.
 
-    Gives {"nudges": [{"ids", "thanks", "occasion", "popup", "line"}]}: several thanks in one where they make a digest.
-    With `together` their owner comes back from somewhere, and two make one already.
+    `channel` is the one, or those, that can be tried now. With `together` their owner comes back from somewhere, and
+    two make one already. `sick` are channels that could not be reached and since when (ISO 8601): the first popup on
+    another one says so in its `note`.
+
+    Gives {"nudges": [{"ids", "thanks", "occasion", "channel", "popup", "line"}], "closed"}: several thanks in one where
+    they make a digest; `closed` are channels that must not be tried for now, whatever the door knows of them.
     """
     now = context.now
     with context.store.read() as connection:
-        if not _is_anything_due(connection, context, now, channel):
-            return {"nudges": []}
+        ways = climbing.ways(connection, context, channel)
+        if not _is_anything_due(connection, context, now, ways):
+            return {"nudges": [], "closed": sorted(ways.closed)}
     with context.store.write() as connection:
-        due = _claim(connection, context.owner, now)
-        for one in due:
-            if one.occasion == NOTHING:
-                ledger.set_popup(connection, one.thanks, None)
-        due = [one for one in due if one.occasion != NOTHING]
-        least = _TWO if together else _DIGEST
-        may = _allowed(connection, context, now, due, channel, least)
-        shown = [_write(connection, now, group, channel, context.store.seat) for group in _groups(may, least)]
-        more = promising.claim(connection, context, now, channel) + weekly.claim(connection, context, now, channel)
-        return {"nudges": [occasions.words(context, now, *one) for one in shown] + more}
+        found = _take(connection, context, now, ways, _TWO if together else _DIGEST)
+    occasions.note_sick(context, now, found, sick or {})
+    return {"nudges": found, "closed": sorted(ways.closed)}
 
 
-def _is_anything_due(connection: Connection, context: Context, now: datetime, channel: str) -> bool:
+def _take(connection: Connection, context: Context, now: datetime, ways: Ways, least: int) -> list[dict[str, Any]]:
+    due = _claim(connection, context.owner, now, ways)
+    for one in due:
+        if one.occasion == NOTHING:
+            ledger.set_popup(connection, one.thanks, None)
+    due = [one for one in due if one.occasion != NOTHING]
+    may = _allowed(connection, context, now, due, least) if ways.disturb else due
+    shown = [_write(connection, now, group, context.store.seat) for group in _groups(may, least)]
+    more = promising.claim(connection, context, now, ways) + weekly.claim(connection, context, now, ways)
+    return [occasions.words(context, now, *one) for one in shown] + more
+
+
+def _is_anything_due(connection: Connection, context: Context, now: datetime, ways: Ways) -> bool:
     standing = queries.standing(connection, context.owner)
-    if standing.paused_until(now) is not None:
+    if standing.paused_until(now) is not None or not ways.order:
         return False
-    if connection.scalar(select(Thanks.id).where(_is_due(context.owner, now)).limit(1)) is not None:
+    some = select(Thanks.id).where(_is_due(context.owner, now)).limit(1)
+    if connection.scalar(some) is not None and (ways.are_open or _placed(connection, context.owner, now, ways)):
         return True
-    if promising.is_due(connection, context.owner, now):
+    if promising.is_due(connection, context, now, ways):
         return True
-    return weekly.is_due(context, now, standing, channel)
+    return weekly.is_due(context, now, standing, ways)
 
 
 def _is_due(owner: str, now: datetime) -> ColumnElement[bool]:
     return and_(queries.is_of(owner), Thanks.popup_at.is_not(None), Thanks.popup_at <= now)
 
 
-def _claim(connection: Connection, owner: str, now: datetime) -> list[Due]:
+def _placed(connection: Connection, owner: str, now: datetime, ways: Ways) -> list[Due]:
+    """Read what is due and has a channel now, each with that."""
+    which = _is_due(owner, now)
+    these = Nudge.thanks_id.in_(select(Thanks.id).where(which))
+    pasts = climbing.pasts(connection, Nudge.thanks_id, these) if ways.ask_the_past else {}
+    placed = [
+        one._replace(channel=ways.pick(now, one.popup_at, one.occasion, pasts.get(one.thanks, ())))
+        for one in occasions.read(connection, which)
+    ]
+    return [one for one in placed if one.channel]
+
+
+def _claim(connection: Connection, owner: str, now: datetime, ways: Ways) -> list[Due]:
     """Read what is due, and claim it by one conditional UPDATE; whoever comes second finds nothing to change."""
-    due = occasions.read(connection, _is_due(owner, now))
-    query = update(Thanks).where(_is_due(owner, now)).values(popup_at=now + _CLAIM)
-    mine = set(connection.scalars(query.returning(Thanks.id)))
+    due = _placed(connection, owner, now, ways)
+    query = update(Thanks).where(_is_due(owner, now)).values(popup_at=now + _CLAIM).returning(Thanks.id)
+    if ways.are_open:
+        mine = set(connection.scalars(query))
+    else:
+        # What waits for its channel is left as it is.
+        parts = batched([one.thanks for one in due])
+        mine = {number for part in parts for number in connection.scalars(query.where(Thanks.id.in_(part)))}
     return [one for one in due if one.thanks in mine]
 
 
-def _allowed(
-    connection: Connection, context: Context, now: datetime, due: list[Due], channel: str, least: int
-) -> list[Due]:
+def _allowed(connection: Connection, context: Context, now: datetime, due: list[Due], least: int) -> list[Due]:
     """Put off what quiet hours, weekends or the day's three popups don't allow now.
 
     What the user said outright is not put off, unless its moment went by in an absence; letters that need a person
-    never are. A line in a terminal disturbs nobody: its owner is typing there.
+    never are.
     """
-    if channel == "terminal":
-        return due
     free = [one for one in due if not _can_wait(one, least)]
     rest = [one for one in due if _can_wait(one, least)]
     moment = out_of_quiet(context, now)
@@ -162,7 +190,7 @@ def _popups_today(connection: Connection, context: Context, now: datetime) -> in
             Nudge.shown_at < next_midnight,
             Thanks.practice.is_(False),
             queries.is_of(context.owner),
-            Nudge.channel == "desktop",
+            Nudge.channel != TERMINAL,
             Nudge.occasion.in_(_CAN_WAIT),
             Nudge.withdrawn_at.is_(None),
         )
@@ -185,12 +213,15 @@ def _groups(due: list[Due], least: int) -> list[list[Due]]:
 
 
 def _write(
-    connection: Connection, now: datetime, group: list[Due], channel: str, seat: str
+    connection: Connection, now: datetime, group: list[Due], seat: str
 ) -> tuple[list[Due], list[int], occasions.Old]:
-    """Write the nudges' rows, before anything is shown; one that was tried and not shown is not doubled."""
+    """Write the nudges' rows, before anything is shown; one that was tried and not shown is not doubled.
+
+    What is shown together goes where the most pressing one goes, and stays together from there on.
+    """
     numbers = [one.thanks for one in group]
     tried = {number: nudge for part in batched(numbers) for number, nudge in _not_shown(connection, part).items()}
-    common = {"attempted_at": now, "channel": channel, "seat": seat}
+    common = {"attempted_at": now, "channel": group[0].channel, "seat": seat}
     again = [{"this": tried[one.thanks], "occasion": one.occasion} | common for one in group if one.thanks in tried]
     if again:
         connection.execute(update(Nudge).where(Nudge.id == bindparam("this")), again)

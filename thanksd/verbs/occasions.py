@@ -5,7 +5,7 @@ And which popups stand on the screen for which thanks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from thanksd import providers, states
 from thanksd.channels import Popup, popups
 from thanksd.config import Transport
 from thanksd.models import Letter, Meeting, Nudge, Person, Thanks
-from thanksd.moments import WEEKDAYS, local, say_left, say_short
+from thanksd.moments import WEEKDAYS, from_iso, local, say_left, say_short
 from thanksd.rows import AnyRow
 from thanksd.transports import describe
 from thanksd.verbs.context import Context
@@ -30,7 +30,7 @@ NOTHING = ""
 
 
 class Due(NamedTuple):
-    """One thanks whose popup is due, with what its words need."""
+    """One thanks whose popup is due, with what its words need, and the channel that is to show it."""
 
     thanks: int
     popup_at: datetime
@@ -43,6 +43,7 @@ class Due(NamedTuple):
     details: list[str]
     occasion: str
     letter: AnyRow | None
+    channel: str = ""
 
 
 def read(connection: Connection, which: ColumnElement[bool]) -> list[Due]:
@@ -59,7 +60,7 @@ def read(connection: Connection, which: ColumnElement[bool]) -> list[Due]:
     for row in connection.execute(query):
         letter = letters.get(row.thanks)
         # The columns are Due's fields, in its order.
-        found.append(Due._make((*tuple(row)[:-1], _occasion(row.state, letter), letter)))
+        found.append(Due._make((*tuple(row)[:-1], _occasion(row.state, letter), letter, "")))
     return found
 
 
@@ -85,17 +86,22 @@ def _occasion(state: str, letter: AnyRow | None) -> str:
 
 def words(context: Context, now: datetime, group: list[Due], ids: list[int], old: Old) -> dict[str, Any]:
     """Give one nudge as plain values: its rows' ids, its popup, and the same as one line for a terminal."""
-    return plain(_popup(context, now, group), ids, [one.thanks for one in group], group[0].occasion, old)
+    first = group[0]
+    return plain(_popup(context, now, group), ids, [one.thanks for one in group], (first.occasion, first.channel), old)
 
 
-def plain(popup: Popup, ids: list[int], thanks: list[int], occasion: str, old: Old) -> dict[str, Any]:
-    """Give a popup that takes the place of an `old` one, with what it is about, as plain values."""
+def plain(popup: Popup, ids: list[int], thanks: list[int], goes: tuple[str, str], old: Old) -> dict[str, Any]:
+    """Give a popup that takes the place of an `old` one, with what it is about, as plain values.
+
+    `goes` is its occasion and its channel.
+    """
     popup = popup._replace(replaces=old.popup_id, server=old.server)
     command = popup.fallback.removeprefix("Run: ")
     return {
         "ids": ids,
         "thanks": thanks,
-        "occasion": occasion,
+        "occasion": goes[0],
+        "channel": goes[1],
         "popup": popup._asdict() | {"buttons": [list(button) for button in popup.buttons]},
         "line": popups.line(popup, command),
     }
@@ -138,6 +144,21 @@ def _say_near(moment: datetime, now: datetime, zone: str) -> str:
     here = local(moment, zone)
     days = (local(now, zone).date() - here.date()).days
     return f"{WEEKDAYS[here.weekday()][:3]} {here:%H:%M}" if 0 < days <= _SIX else say_short(moment, now, zone)
+
+
+def note_sick(context: Context, now: datetime, nudges: list[dict[str, Any]], sick: Mapping[str, str]) -> None:
+    """Let the first nudge that comes on another channel say which ones could not be reached, and since when."""
+    for nudge in nudges:
+        others = {name: since for name, since in sick.items() if name != nudge["channel"]}
+        if others and nudge["channel"] != "terminal":
+            since = _say_since(from_iso(min(others.values())), now, context.zone)
+            nudge["popup"]["note"] = popups.sick_note(" and ".join(others), since)
+            return
+
+
+def _say_since(moment: datetime, now: datetime, zone: str) -> str:
+    here = local(moment, zone)
+    return f"{here:%H:%M}" if here.date() == local(now, zone).date() else _say_near(moment, now, zone)
 
 
 def account(transport: Transport) -> str:

@@ -18,8 +18,9 @@ from thanksd.errors import NotFoundError, UsageError
 from thanksd.models import Nudge, Person, Promise, Thanks
 from thanksd.moments import say_short, to_iso
 from thanksd.rows import AnyRow
-from thanksd.verbs import occasions
+from thanksd.verbs import climbing, occasions
 from thanksd.verbs.again import out_of_quiet
+from thanksd.verbs.climbing import Ways
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import PROMISE, Old, is_popup, is_standing
 
@@ -94,27 +95,48 @@ def next_popup(connection: Connection, owner: str) -> datetime | None:
     return moment
 
 
-def is_due(connection: Connection, owner: str, now: datetime) -> bool:
-    """Say whether a promise is to be nudged about now."""
-    moment = next_popup(connection, owner)
-    return moment is not None and moment <= now
+def is_due(connection: Connection, context: Context, now: datetime, ways: Ways) -> bool:
+    """Say whether a promise is to be nudged about now, on a channel that it has."""
+    moment = next_popup(connection, context.owner)
+    if moment is None or moment > now:
+        return False
+    return ways.are_open or bool(_channel(connection, now, _due(connection, context.owner, now), ways))
 
 
-def claim(connection: Connection, context: Context, now: datetime, channel: str) -> list[dict[str, Any]]:
+def _due(connection: Connection, owner: str, now: datetime) -> Sequence[AnyRow]:
+    rows: Sequence[AnyRow] = connection.execute(
+        _query().where(_is_due(owner, now)).order_by(Promise.due, Promise.id)
+    ).all()
+    return rows
+
+
+def _channel(connection: Connection, now: datetime, due: Sequence[AnyRow], ways: Ways) -> str:
+    """Give the channel of the popup that speaks of all: that of the first one; "" where it waits for its own."""
+    if not due:
+        return ""
+    first = due[0]
+    pasts = climbing.pasts(connection, Nudge.promise_id, Nudge.promise_id == first.id) if ways.ask_the_past else {}
+    return ways.pick(now, first.popup_at, PROMISE, pasts.get(first.id, ()))
+
+
+def claim(connection: Connection, context: Context, now: datetime, ways: Ways) -> list[dict[str, Any]]:
     """Claim the promises that are due, and give them as the one nudge of a list; empty for none, or in quiet hours."""
-    due = connection.execute(_query().where(_is_due(context.owner, now)).order_by(Promise.due, Promise.id)).all()
-    moment = out_of_quiet(context, now) if channel != "terminal" else now
+    due = _due(connection, context.owner, now)
+    channel = _channel(connection, now, due, ways)
+    if not channel:
+        return []
+    moment = out_of_quiet(context, now) if ways.disturb else now
     numbers = [row.id for row in due]
     connection.execute(
         update(Promise).where(Promise.id.in_(numbers)).values(popup_at=moment if moment > now else now + _CLAIM)
     )
-    if not due or moment > now:
+    if moment > now:
         return []
     ids = [_write(connection, now, row, channel, context.store.seat) for row in due]
     first, old = due[0], _old_popup(connection, context.store.seat, numbers)
     words = f"by {say_short(first.due, now, context.zone)}" if first.due else ""
     popup = popups.promise_popup(first.name, first.text, words, len(due))
-    return [occasions.plain(popup, ids, sorted({row.thanks_id for row in due}), PROMISE, old)]
+    return [occasions.plain(popup, ids, sorted({row.thanks_id for row in due}), (PROMISE, channel), old)]
 
 
 def _is_due(owner: str, now: datetime) -> ColumnElement[bool]:

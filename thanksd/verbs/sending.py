@@ -15,7 +15,7 @@ from thanksd.errors import UsageError
 from thanksd.instance import is_surely_dead
 from thanksd.models import Letter
 from thanksd.transports.handoff import is_handed_off
-from thanksd.verbs import carrying, copying, introducing
+from thanksd.verbs import carrying, climbing, copying, introducing
 from thanksd.verbs.again import next_popup
 from thanksd.verbs.context import Context
 
@@ -95,4 +95,5 @@ def resolve(context: Context, ref: str, how: str) -> dict[str, Any]:
 def release(context: Context) -> dict[str, Any]:
     """Let the letters go on that waited for a login which works now."""
     with context.store.write() as connection:
+        climbing.login_works(connection, context.store.seat)
         return {"letters": recovery.release(connection, context.now, context.hands)}

@@ -19,6 +19,7 @@ from thanksd.models import Member, Nudge
 from thanksd.queries import Standing
 from thanksd.rows import add_row
 from thanksd.verbs import occasions
+from thanksd.verbs.climbing import Ways
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import ASK, Old, is_popup, is_standing
 
@@ -56,31 +57,31 @@ def popup_at(context: Context, now: datetime, standing: Standing) -> datetime | 
 
     Raises ConfigError for settings that were written by hand and can't be read.
     """
-    found = _next(context, now, standing, "desktop")
+    found = _next(context, now, standing, disturbs=True)
     return found and found.popup
 
 
-def is_due(context: Context, now: datetime, standing: Standing, channel: str) -> bool:
-    """Say whether the question may be asked now on this channel."""
-    return _due(context, now, standing, channel) is not None
+def is_due(context: Context, now: datetime, standing: Standing, ways: Ways) -> bool:
+    """Say whether the question may be asked now, on a channel that it has."""
+    return _due(context, now, standing, ways) is not None
 
 
-def _due(context: Context, now: datetime, standing: Standing, channel: str) -> _Next | None:
+def _due(context: Context, now: datetime, standing: Standing, ways: Ways) -> _Next | None:
     try:
-        found = _next(context, now, standing, channel)
+        found = _next(context, now, standing, disturbs=ways.disturb)
     except ConfigError:
         # Whoever plans by `popup_at` says it: all that is due besides must not wait for it to be mended.
         return None
-    return found if found is not None and found.popup <= now else None
+    is_now = found is not None and found.popup <= now and bool(ways.pick(now, found.slot, ASK))
+    return found if is_now else None
 
 
-def _next(context: Context, now: datetime, standing: Standing, channel: str) -> _Next | None:
+def _next(context: Context, now: datetime, standing: Standing, *, disturbs: bool) -> _Next | None:
+    # A line in a terminal disturbs nobody.
     nudge = context.config.nudge
     ask = timing.parse_ask(nudge.ask)
     if ask is None or standing.asked_at is None:
         return None
-    # A line in a terminal disturbs nobody.
-    disturbs = channel != "terminal"
     slot, popup = timing.next_ask(
         ask,
         standing.asked_at,
@@ -93,18 +94,19 @@ def _next(context: Context, now: datetime, standing: Standing, channel: str) -> 
     return _Next(slot, popup, standing.asked_at)
 
 
-def claim(connection: Connection, context: Context, now: datetime, channel: str) -> list[dict[str, Any]]:
+def claim(connection: Connection, context: Context, now: datetime, ways: Ways) -> list[dict[str, Any]]:
     """Claim the question if it is due, and give it as the one nudge of a list; empty where another was first."""
-    found = _due(context, now, queries.standing(connection, context.owner), channel)
+    found = _due(context, now, queries.standing(connection, context.owner), ways)
     if found is None:
         return []
     mine = and_(Member.owner == context.owner, Member.asked_at == found.asked_at)
     if connection.execute(update(Member).where(mine).values(asked_at=now)).rowcount != 1:
         return []
     met, thanked, _ = counts.since(connection, context.owner, timing.start_of_week(found.slot, context.zone))
-    seat = context.store.seat
+    seat, channel = context.store.seat, ways.pick(now, found.slot, ASK)
     number = _write(connection, now, found.slot, channel, seat)
-    return [occasions.plain(popups.ask_popup(met, thanked), [number], [], ASK, _old_popup(connection, seat))]
+    old = _old_popup(connection, seat)
+    return [occasions.plain(popups.ask_popup(met, thanked), [number], [], (ASK, channel), old)]
 
 
 def _write(connection: Connection, now: datetime, slot: datetime, channel: str, seat: str) -> int:

@@ -1,0 +1,108 @@
+"""Nudges mailed to their owner, by the transport that carries letters. A nudge is no letter: it may repeat.
+
+It never touches the outbox. The mail is sent by a child, `python -m thanksd.channels.mail`, which can be ended: a
+server may take minutes, and neither a pass nor a letter waits for that.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from thanksd import config
+from thanksd.channels import REFUSED_LOGIN, Popup, Receipt
+from thanksd.channels.helper import ask, serve
+from thanksd.errors import ConfigError, ThanksdError, UnavailableError
+from thanksd.sealing import seal
+from thanksd.states import ACCEPTED, CREDENTIALS
+from thanksd.transports import Carrier, Envelope, leaves_by_itself
+
+LIMIT = 30.0  # seconds for the password and the server together
+# Seconds after which a login that was refused is tried again: more often, it could lock the account.
+REFUSED_PAUSE = 6 * 3600.0
+
+
+class Mailed(NamedTuple):
+    """What became of a mail; `is_refused` where the server refused the login."""
+
+    receipt: Receipt
+    is_refused: bool
+
+
+def subject(popup: Popup) -> str:
+    """Give the subject: what the popup asks, and the meeting it is about."""
+    return f"{popup.title} ({popup.about})" if popup.about else popup.title
+
+
+def text(popup: Popup) -> str:
+    """Give the text: the popup's, and the command that acts on it."""
+    command = popup.fallback.removeprefix("Run: ")
+    return "\n\n".join(
+        filter(None, (popup.body, f"To act on it, run:\n\n    {command}" if command else "", popup.note))
+    )
+
+
+async def show(popup: Popup, config_file: str, environ: Mapping[str, str]) -> Mailed:
+    """Mail a nudge to the owner, as the config says; shown is what the server took, or the folder holds.
+
+    Never raises for a server that fails.
+    """
+    request = {"config": config_file, "subject": subject(popup), "text": text(popup)}
+    try:
+        said = await ask(__name__, request, LIMIT, environ)
+    except UnavailableError as error:
+        said = {"shown": False, "error": f"The mail account: {error.message}", "is_refused": False}
+    return Mailed(Receipt(said["shown"], 0, "", said["error"]), said["is_refused"])
+
+
+# --- in the child ---
+
+
+def _act(request: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return _send(config.load(Path(request["config"])), request["subject"], request["text"])
+    except ThanksdError as error:
+        return {"shown": False, "error": f"{error.message} {error.hint}".strip(), "is_refused": False}
+
+
+def _send(settings: config.Config, subject: str, text: str) -> dict[str, Any]:
+    from thanksd import credentials  # noqa: PLC0415  the child's alone
+
+    transport, me = settings.transport, settings.me
+    if not leaves_by_itself(transport) or not me.email:
+        raise ConfigError("No mail can leave from here by itself.", "See: thanksd help channels")
+    secret = credentials.reader(transport.smtp, me.email, os.environ) if transport.kind == "smtp" else None
+    with Carrier(transport, me.email, secret) as carrier:
+        outcome = carrier.deliver(compose(me, subject, text), lambda: True)
+    shown = outcome.kind == ACCEPTED
+    is_refused = outcome.reason == CREDENTIALS
+    words = f"{REFUSED_LOGIN if is_refused else 'The mail account'}: {outcome.reply}"
+    return {"shown": shown, "error": "" if shown else words, "is_refused": is_refused}
+
+
+def compose(me: config.Me, subject: str, text: str, calendar: bytes | None = None) -> Envelope:
+    """Build the mail to oneself; `calendar` is an iCalendar object (RFC 5545) to attach, where somebody made one.
+
+    Raises DataError for an address or a text that can't be mailed.
+    """
+    from thanksd import letters  # noqa: PLC0415  as above: it loads the email package
+
+    made = letters.to_oneself(
+        name=me.name,
+        email=me.email,
+        subject=subject,
+        body=text,
+        date=datetime.now(UTC).astimezone(),
+        unique=f"nudge-{uuid4().hex}",
+        calendar=calendar,
+    )
+    return Envelope(me.email, me.email, made.raw, made.message_id)
+
+
+if __name__ == "__main__":
+    seal()
+    serve(_act)

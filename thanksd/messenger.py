@@ -1,0 +1,127 @@
+"""Brings nudges to channels that take their time, push and mail: beside the passes, for each channel one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from thanksd.channels import Button, Popup, Receipt
+from thanksd.config import Config
+from thanksd.errors import ThanksdError
+from thanksd.health import Healths
+
+# Seconds after which no further nudge of a run is begun: each takes up to 30, and its claim ends after a minute.
+_LONGEST_RUN = 25.0
+_WAITS = "It waited for the nudge before it."
+
+Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
+
+log = logging.getLogger("thanksd")
+
+
+class _Tried(NamedTuple):
+    """What became of one try, and how many seconds at least the channel is to be left alone where it failed."""
+
+    receipt: Receipt
+    pause: float = 0.0
+
+
+class Messenger:
+    """The channels that are not on this desktop. `call` runs a verb, `wake` asks for a pass."""
+
+    def __init__(
+        self,
+        call: Call,
+        wake: Callable[[], None],
+        config: Callable[[], Config],
+        config_file: str,
+        environ: Mapping[str, str],
+        health: Healths,
+    ) -> None:
+        self._call, self._wake, self._config, self._environ, self._health = call, wake, config, environ, health
+        self._config_file = config_file
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, nudges: list[dict[str, Any]]) -> None:
+        """Begin to bring these to their channels; each is busy until its own are done."""
+        for channel in dict.fromkeys(nudge["channel"] for nudge in nudges):
+            self._health[channel].is_busy = True
+            task = asyncio.ensure_future(self._run(channel, [one for one in nudges if one["channel"] == channel]))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    async def finish(self) -> None:
+        """Wait until all are done."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def stop(self) -> None:
+        """Give up what is under way: it has no receipt, and comes again."""
+        for task in self._tasks:
+            task.cancel()
+        await self.finish()
+
+    async def _run(self, channel: str, nudges: list[dict[str, Any]]) -> None:
+        error, began = "", time.monotonic()
+        try:
+            for nudge in nudges:
+                is_late = time.monotonic() - began > _LONGEST_RUN
+                error = await self._bring(channel, nudge, error or (_WAITS if is_late else ""))
+        finally:
+            self._health[channel].is_busy = False
+            self._wake()
+
+    async def _bring(self, channel: str, nudge: dict[str, Any], error: str) -> str:
+        """Bring one nudge, and give "" or why not; where one before it met an `error`, it is not tried at all."""
+        tried = _Tried(_not_shown(error)) if error else await self._try(channel, popup_of(nudge))
+        receipt = tried.receipt
+        if receipt.error:
+            log.info("%s, thanks %s: %s", channel, nudge["thanks"], receipt.error)
+        if receipt.shown:
+            self._health.shown(channel, has_told=bool(nudge["popup"]["note"]))
+            await self._call("nudges_shown", {"ids": nudge["ids"]})
+            return ""
+        if not error:
+            self._health[channel].failed(receipt.error, tried.pause)
+        await self._call("nudges_failed", {"ids": nudge["ids"], "error": receipt.error})
+        return receipt.error
+
+    async def _try(self, channel: str, popup: Popup) -> _Tried:
+        try:
+            return await (self._push(popup) if channel == "push" else self._mail(popup))
+        except ThanksdError as error:
+            return _Tried(_not_shown(f"{error.message} {error.hint}".strip()))
+
+    async def _push(self, popup: Popup) -> _Tried:
+        from thanksd import credentials  # noqa: PLC0415  only who has such a channel needs them
+        from thanksd.channels import push  # noqa: PLC0415  as above
+
+        nudge = self._config().nudge
+        title, line = push.words(popup, nudge.phone)
+        # In a thread: a keyring may take its ten seconds.
+        addresses = await asyncio.to_thread(credentials.push_reader(nudge.push_command, self._environ))
+        return _Tried(await push.show(title, line, addresses, self._environ))
+
+    async def _mail(self, popup: Popup) -> _Tried:
+        from thanksd.channels import mail  # noqa: PLC0415  as above
+
+        mailed = await mail.show(popup, self._config_file, self._environ)
+        return _Tried(mailed.receipt, mail.REFUSED_PAUSE if mailed.is_refused else 0.0)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a nudge could not be noted", exc_info=task.exception())
+
+
+def _not_shown(error: str) -> Receipt:
+    return Receipt(shown=False, popup_id=0, server="", error=error)
+
+
+def popup_of(nudge: Mapping[str, Any]) -> Popup:
+    """Give a nudge's popup, which came as plain values."""
+    plain = nudge["popup"]
+    return Popup(**{**plain, "buttons": tuple(Button(*button) for button in plain["buttons"])})
