@@ -69,7 +69,9 @@ def read(raw: bytes) -> EmailMessage:
 
 def test_a_mail_to_oneself_says_who_is_to_be_thanked_and_that_no_hand_wrote_it(home: Path) -> None:
     configure(f'[me]\nemail = "sam@example.org"\n[transport]\nkind = "maildir"\nmaildir.path = "{home}/mail"\n')
-    told = asyncio.run(mail.show(ADA._replace(note="Desktop not reached since 09:00."), str(_config()), os.environ))
+    told = asyncio.run(
+        mail.show(ADA._replace(note="Desktop not reached since 09:00."), "", None, str(_config()), os.environ)
+    )
     assert (told.receipt.shown, told.receipt.error, told.is_refused) == (True, "", False)
     (file,) = (home / "mail" / "new").iterdir()
     one = read(file.read_bytes())
@@ -92,6 +94,12 @@ def test_a_calendar_can_be_attached() -> None:
     (part,) = one.iter_attachments()
     assert (part.get_content_type(), part.get_content()) == ("text/calendar", "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n")
     assert mail.compose(me, "Thank Ada?", "Now.").raw.endswith(b"\r\nNow.\r\n")
+
+
+def test_a_mail_names_the_command_and_the_page_where_its_address_lasts() -> None:
+    assert "thanksd review 7" in mail.text(ADA)
+    assert "127.0.0.1" not in mail.text(ADA)
+    assert "    http://127.0.0.1:8455/thanks/7" in mail.text(ADA, "http://127.0.0.1:8455/thanks/7")
 
 
 def test_a_nudge_whose_desktop_is_gone_reaches_the_phone_then_the_mailbox_then_the_desktop_that_came_back(
@@ -121,6 +129,10 @@ def test_a_nudge_whose_desktop_is_gone_reaches_the_phone_then_the_mailbox_then_t
         assert (letter.mail_from, letter.rcpt_tos) == ("sam@example.org", ["sam@example.org"])
         assert isinstance(letter.content, bytes)
         assert b"Subject: Thank Ada Lovelace? (coffee" in letter.content
+        (entry,) = read(letter.content).iter_attachments()
+        assert entry.get_content_type() == "text/calendar"
+        assert "SUMMARY:Thank Ada Lovelace (coffee)" in entry.get_content()
+        assert "BEGIN:VALARM" in entry.get_content()
         # Said once, until it works again.
         assert b"not reached" not in letter.content
         with desk.dunst():

@@ -76,7 +76,7 @@ class Messenger:
 
     async def _bring(self, channel: str, nudge: dict[str, Any], error: str) -> str:
         """Bring one nudge, and give "" or why not; where one before it met an `error`, it is not tried at all."""
-        tried = _Tried(_not_shown(error)) if error else await self._try(channel, popup_of(nudge))
+        tried = _Tried(_not_shown(error)) if error else await self._try(channel, nudge)
         receipt = tried.receipt
         if receipt.error:
             log.info("%s, thanks %s: %s", channel, nudge["thanks"], receipt.error)
@@ -89,9 +89,9 @@ class Messenger:
         await self._call("nudges_failed", {"ids": nudge["ids"], "error": receipt.error})
         return receipt.error
 
-    async def _try(self, channel: str, popup: Popup) -> _Tried:
+    async def _try(self, channel: str, nudge: Mapping[str, Any]) -> _Tried:
         try:
-            return await (self._push(popup) if channel == "push" else self._mail(popup))
+            return await (self._push(popup_of(nudge)) if channel == "push" else self._mail(nudge))
         except ThanksdError as error:
             return _Tried(_not_shown(f"{error.message} {error.hint}".strip()))
 
@@ -105,11 +105,28 @@ class Messenger:
         addresses = await asyncio.to_thread(credentials.push_reader(nudge.push_command, self._environ))
         return _Tried(await push.show(title, line, addresses, self._environ))
 
-    async def _mail(self, popup: Popup) -> _Tried:
+    async def _mail(self, nudge: Mapping[str, Any]) -> _Tried:
         from thanksd.channels import mail  # noqa: PLC0415  as above
 
-        mailed = await mail.show(popup, self._config_file, self._environ)
+        alone = nudge["thanks"][0] if len(nudge["thanks"]) == 1 else 0
+        event = await self._event(alone) if alone else None
+        mailed = await mail.show(popup_of(nudge), self._page(alone), event, self._config_file, self._environ)
         return _Tried(mailed.receipt, mail.REFUSED_PAUSE if mailed.is_refused else 0.0)
+
+    def _page(self, thanks: int) -> str:
+        """Give where the review page shows a thanks, or (0) all; "" where its address is another one at each start."""
+        page = self._config().page
+        if not (page.enabled and page.port):
+            return ""
+        return f"http://127.0.0.1:{page.port}/" + (f"thanks/{thanks}" if thanks else "")
+
+    async def _event(self, thanks: int) -> dict[str, Any] | None:
+        """Give the calendar's entry of a thanks, at its best-by; None where that has passed, or none waits."""
+        found = await self._call("feed", {})
+        own = [one for one in found["events"] if one["what"] == "thanks" and one["thanks"] == thanks]
+        if not own or own[0]["due_by"] <= found["now"]:
+            return None
+        return {**own[0], "at": own[0]["due_by"], "zone": found["zone"]}
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

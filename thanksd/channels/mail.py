@@ -38,20 +38,23 @@ def subject(popup: Popup) -> str:
     return f"{popup.title} ({popup.about})" if popup.about else popup.title
 
 
-def text(popup: Popup) -> str:
-    """Give the text: the popup's, and the command that acts on it."""
+def text(popup: Popup, page: str = "") -> str:
+    """Give the text: the popup's, the command that acts on it, and the page, where there is one."""
     command = popup.fallback.removeprefix("Run: ")
-    return "\n\n".join(
-        filter(None, (popup.body, f"To act on it, run:\n\n    {command}" if command else "", popup.note))
-    )
+    act = f"To act on it, run:\n\n    {command}" if command else ""
+    on_page = f"On the page, in a browser of the machine where thanksd runs:\n\n    {page}" if page else ""
+    return "\n\n".join(filter(None, (popup.body, act, on_page, popup.note)))
 
 
-async def show(popup: Popup, config_file: str, environ: Mapping[str, str]) -> Mailed:
+async def show(
+    popup: Popup, page: str, event: Mapping[str, Any] | None, config_file: str, environ: Mapping[str, str]
+) -> Mailed:
     """Mail a nudge to the owner, as the config says; shown is what the server took, or the folder holds.
 
-    Never raises for a server that fails.
+    `event` is the calendar's entry to go along, as of the verb feed, with the user's "zone". Never raises for a server
+    that fails.
     """
-    request = {"config": config_file, "subject": subject(popup), "text": text(popup)}
+    request = {"config": config_file, "subject": subject(popup), "text": text(popup, page), "event": event}
     try:
         said = await ask(__name__, request, LIMIT, environ)
     except UnavailableError as error:
@@ -64,12 +67,19 @@ async def show(popup: Popup, config_file: str, environ: Mapping[str, str]) -> Ma
 
 def _act(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return _send(config.load(Path(request["config"])), request["subject"], request["text"])
+        settings = config.load(Path(request["config"]))
+        return _send(settings, request["subject"], request["text"], _calendar(request["event"]))
     except ThanksdError as error:
         return {"shown": False, "error": f"{error.message} {error.hint}".strip(), "is_refused": False}
 
 
-def _send(settings: config.Config, subject: str, text: str) -> dict[str, Any]:
+def _calendar(event: Mapping[str, Any] | None) -> bytes | None:
+    from thanksd import calendar_file  # noqa: PLC0415  the child's alone
+
+    return calendar_file.alone(event, event["zone"]) if event else None
+
+
+def _send(settings: config.Config, subject: str, text: str, calendar: bytes | None) -> dict[str, Any]:
     from thanksd import credentials  # noqa: PLC0415  the child's alone
 
     transport, me = settings.transport, settings.me
@@ -77,7 +87,7 @@ def _send(settings: config.Config, subject: str, text: str) -> dict[str, Any]:
         raise ConfigError("No mail can leave from here by itself.", "See: thanksd help channels")
     secret = credentials.reader(transport.smtp, me.email, os.environ) if transport.kind == "smtp" else None
     with Carrier(transport, me.email, secret) as carrier:
-        outcome = carrier.deliver(compose(me, subject, text), lambda: True)
+        outcome = carrier.deliver(compose(me, subject, text, calendar), lambda: True)
     shown = outcome.kind == ACCEPTED
     is_refused = outcome.reason == CREDENTIALS
     words = f"{REFUSED_LOGIN if is_refused else 'The mail account'}: {outcome.reply}"

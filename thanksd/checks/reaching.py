@@ -83,4 +83,4 @@ async def _push(place: Place) -> str:
 
 async def _mail(place: Place) -> str:
     popup = Popup(_TITLE, _LINE, buttons=())
-    return (await mail.show(popup, str(place.config_file), place.environ)).receipt.error
+    return (await mail.show(popup, "", None, str(place.config_file), place.environ)).receipt.error
