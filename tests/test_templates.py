@@ -85,7 +85,8 @@ def test_the_day_is_a_weekday_for_six_days_and_a_date_after(kind: str, days: int
     draft = render(kind, facts(kind, days_since=days))
     other = {"Tuesday": "11 March", "11 March": "Tuesday"}[day]
     assert f"on {day}" in draft.body
-    if kind not in ("referral", "gift", "donation", "reference"):  # what is done for somebody needs no day to be known by
+    # What is done for somebody is known without its day.
+    if kind not in ("referral", "gift", "donation", "reference"):
         assert draft.subject.endswith(f"on {day}")
     assert other not in draft.body
 
