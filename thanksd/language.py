@@ -92,7 +92,7 @@ class Words(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """What is made up of a meeting, to show a template with."""
+    """What is made up of a meeting, to show a template with; `of` has what else it is `about` for some kinds."""
 
     me: str
     person: str
@@ -102,6 +102,11 @@ class Sample(NamedTuple):
     promise: str
     other: str
     via: str
+    of: dict[str, dict[str, str]]
+
+    def at(self, kind: str) -> Sample:
+        """Give what is made up of a meeting of this kind."""
+        return self._replace(**self.of.get(kind, {}))
 
 
 class Language(NamedTuple):
