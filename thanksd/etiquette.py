@@ -261,8 +261,8 @@ _NEWS = ("introduction", "referral", "reference")
 def check_self_talk(text: str, known: Language, facts: Facts | None = None) -> Finding | None:
     """Warn of a letter that speaks of I and my more often than of you, your and yours.
 
-    Me is passed over: it is whom they told, helped and invited. It does not apply where a language leaves both words
-    out, as Japanese does: its table lists none.
+    Me is passed over where a language tells it from I: it is whom they told, helped and invited. It does not apply
+    where a language leaves both words out, as Japanese does: its table lists none.
     """
     own, theirs = (found_in(text, part, known) for part in (known.words.own, known.words.theirs))
     details = facts["details"] if facts else []
