@@ -15,6 +15,7 @@ PURE = frozenset(
     {
         "addresses",
         "asks",
+        "dating",
         "days",
         "etiquette",
         "facts",
@@ -28,6 +29,7 @@ PURE = frozenset(
         "policy",
         "reuse",
         "states",
+        "telling",
         "timing",
         "tone",
         "when",
