@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from thanksd import drafts, policy
+from thanksd import drafts, language, policy
 from thanksd.facts import Around, Facts, fitting
 
 NOBODY = Path("/nonexistent/templates")
@@ -29,7 +29,10 @@ def facts(kind: str, lang: str, **changes: Any) -> Facts:
     """Give the made-up facts of a kind in a language, with nothing but a detail besides, and then these changes."""
     seniority = changes.pop("seniority", "peer")
     made: Any = drafts.sample_facts(kind, lang, seniority)
-    made |= {"others": [], "via": "", "promises": []}
+    # What a note in the corpus does not say of its meeting is the same for all kinds.
+    sample = language.of(lang).sample
+    made |= {"others": [], "via": "", "promises": [], "details": [sample.detail]}
+    made["meeting"] |= {"place": sample.place, "about": sample.about}
     for key, value in changes.items():
         if key in ("place", "about", "weekday", "date"):
             made["meeting"] = {**made["meeting"], key: value}

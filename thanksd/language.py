@@ -115,7 +115,8 @@ class Sample(NamedTuple):
 
     def at(self, kind: str) -> Sample:
         """Give what is made up of a meeting of this kind."""
-        return self._replace(**self.of.get(kind, {}))
+        other: dict[str, Any] = self.of.get(kind, {})
+        return self._replace(**other)
 
 
 class Language(NamedTuple):
