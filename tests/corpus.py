@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from thanksd import drafts, policy
+from thanksd import drafts, language, policy
 from thanksd.facts import Around, Facts, fitting
 
 NOBODY = Path("/nonexistent/templates")
@@ -29,12 +29,17 @@ def facts(kind: str, lang: str, **changes: Any) -> Facts:
     """Give the made-up facts of a kind in a language, with nothing but a detail besides, and then these changes."""
     seniority = changes.pop("seniority", "peer")
     made: Any = drafts.sample_facts(kind, lang, seniority)
-    made |= {"others": [], "via": "", "promises": []}
+    # What a note in the corpus does not say of its meeting is the same for all kinds.
+    sample = language.of(lang).sample
+    made |= {"others": [], "via": "", "promises": [], "details": [sample.detail]}
+    made["meeting"] |= {"place": sample.place, "about": sample.about}
     for key, value in changes.items():
         if key in ("place", "about", "weekday", "date"):
             made["meeting"] = {**made["meeting"], key: value}
         elif key == "name":
             made["person"] = {**made["person"], "name": value}
+        elif key == "signature":
+            made["me"] = {**made["me"], "signature": value}
         elif key == "promises" and value and isinstance(value[0], str):
             made["promises"] = [{"text": text, "due": ""} for text in value]
         else:
@@ -117,8 +122,8 @@ def languages() -> tuple[str, ...]:
 def samples(lang: str, *, others: bool = False) -> Iterator[Sample]:
     """Give a language's labelled notes: those that patterns and thresholds were chosen on, or the `others`.
 
-    The others are by somebody who saw neither the patterns nor these notes. Words that date the writer's own day are
-    labelled as those that date the meeting: on another day they are as wrong.
+    The others are by people who saw neither the patterns nor these notes. Words that may date the meeting are labelled;
+    those of the writer's own news, which the meeting can't be of, are not ("this morning", of a meeting last week).
     """
     for note in sheet(f"others/{lang}" if others else lang)["note"]:
         changes = {key: note[key] for key in _CHANGES if key in note}
@@ -131,4 +136,17 @@ def samples(lang: str, *, others: bool = False) -> Iterator[Sample]:
         yield Sample(lang, note["label"], *text, known, around, frozenset(note["findings"]))
 
 
-_CHANGES = ("name", "seniority", "details", "place", "about", "promises", "others", "via")
+_CHANGES = (
+    "name",
+    "seniority",
+    "details",
+    "place",
+    "about",
+    "promises",
+    "others",
+    "via",
+    "weekday",
+    "date",
+    "days_since",
+    "signature",
+)

@@ -14,8 +14,8 @@ Dear Ada,
 Thank you for the coffee on Tuesday, and for the time you took. I keep thinking
 about why you left Rust.
 
-You had no need to make room for this in your day, and it was kind of you to do
-it anyway. A good conversation is a gift from the one who makes time for it.
+You had enough to do without this, and it was kind of you to fit it in. You were
+generous with your thoughts, too, and none of it was lost on me.
 
 With best wishes,
 Sam Lee"""

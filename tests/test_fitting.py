@@ -97,9 +97,9 @@ def test_a_note_to_somebody_above_greets_by_the_full_name_and_blocks_an_invitati
 def test_a_note_says_that_it_is_late_some_days_after_best_by_and_not_at_once(desk: Desk) -> None:
     number = desk.add()
     desk.clock.forward(days=3)
-    assert "These thanks come late" not in desk("draft", ref=str(number))["draft"]["body"]
+    assert "You should have had this note sooner" not in desk("draft", ref=str(number))["draft"]["body"]
     desk.clock.forward(days=2)
-    assert "These thanks come late" in desk("draft", ref=str(number))["draft"]["body"]
+    assert "You should have had this note sooner" in desk("draft", ref=str(number))["draft"]["body"]
 
 
 # --- wordings ---

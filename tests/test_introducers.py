@@ -24,7 +24,7 @@ def test_via_owes_the_introducer_thanks_at_once(desk: Desk) -> None:
     assert told["notes"] == ["Thanks 2: Tom Ray, who brought you together, and again when you can say what came of it."]
     assert sorted(owed(desk)) == [("Ada Lovelace", "coffee", None), ("Tom Ray", "introduction", "Ada Lovelace")]
     note = desk("draft", ref="2")["draft"]["body"]
-    assert "Thank you for the introduction to Ada Lovelace" in note
+    assert "Thank you for introducing me to Ada Lovelace" in note
 
 
 def test_several_people_met_through_somebody_are_one_introduction(desk: Desk) -> None:

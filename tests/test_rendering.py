@@ -51,7 +51,7 @@ def test_a_users_template_is_rendered_in_another_process_with_the_same_facts_and
         folder, "Dear {{ person | greeted }},\n\n{{ details | remembered }}{{ meeting | on_day(days_since) }} {{ GAP }}"
     )
     assert render(folder) == drafts.Draft(
-        "Thanks", "Dear Ada,\n\nI keep thinking about why you left Rust. on Tuesday [...]", "coffee"
+        "Thanks", "Dear Ada,\n\nI keep thinking about your story of the oldest map. on Tuesday [...]", "coffee"
     )
 
 
@@ -65,7 +65,7 @@ def test_a_users_template_may_extend_the_frame_and_the_shipped_template_of_its_o
         folder, '{% extends "_frame.txt.j2" %}{% block subject %}S{% endblock %}{% block body %}Mine.{% endblock %}'
     )
     body = render(folder).body
-    assert body.startswith("Dear Ada,\n\nMine.\n\nYou can count on me")
+    assert body.startswith("Dear Ada,\n\nMine.\n\nI will send you")
     write_text(folder, '{% extends "shipped/coffee.txt.j2" %}{% block subject %}Cheers{% endblock %}')
     assert render(folder).subject == "Cheers"
     assert "Thank you for the coffee" in render(folder).body

@@ -29,7 +29,7 @@ PROMISES: list[list[dict[str, str]]] = [
 
 def facts(kind: str, **changes: Any) -> Facts:
     made: Any = drafts.sample_facts(kind)
-    made |= {"others": [], "via": "", "promises": []}
+    made |= {"others": [], "via": "", "promises": [], "details": ["why you left Rust"]}
     for key, value in changes.items():
         if key in ("place", "about", "weekday", "date"):
             made["meeting"] = {**made["meeting"], key: value}
@@ -59,7 +59,7 @@ def test_nothing_is_said_that_is_not_known(kind: str) -> None:
     draft = render(kind, known)
     text = f"{draft.subject} {draft.body}"
     assert not re.search(
-        r"\b(?:at|in|on) [A-ZÀ-Ž0-9]|compiler|Einstein|Tuesday|March|Grace|O'Neil|promise|late\b", text
+        r"\b(?:at|in|on) [A-ZÀ-Ž0-9]|map collection|Einstein|Tuesday|March|Grace|O'Neil|promise|late\b", text
     ), text
 
 
@@ -85,7 +85,9 @@ def test_the_day_is_a_weekday_for_six_days_and_a_date_after(kind: str, days: int
     draft = render(kind, facts(kind, days_since=days))
     other = {"Tuesday": "11 March", "11 March": "Tuesday"}[day]
     assert f"on {day}" in draft.body
-    assert draft.subject.endswith(f"on {day}")
+    # What is done for somebody is known without its day.
+    if kind not in ("referral", "gift", "donation", "reference"):
+        assert draft.subject.endswith(f"on {day}")
     assert other not in draft.body
 
 
@@ -101,7 +103,7 @@ def test_greeting_and_closing_follow_seniority(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_late_note_says_so_once_at_the_front_and_makes_no_excuses(kind: str) -> None:
     body = render(kind, facts(kind, belated=True)).body
-    assert body.split("\n\n")[1] == "These thanks come late, and they are meant all the same."
+    assert body.split("\n\n")[1] == "You should have had this note sooner."
     assert not re.search(r"sorry|apolog|because|busy", body, re.IGNORECASE)
 
 
@@ -123,8 +125,8 @@ def test_the_coffee_note_reads_like_this() -> None:
         "Dear Ada,\n\n"
         "Thank you for the coffee at Café Einstein on Tuesday, and for the time you took to talk about compilers. "
         "I keep thinking about why you left Rust.\n\n"
-        "You had no need to make room for this in your day, and it was kind of you to do it anyway. "
-        "A good conversation is a gift from the one who makes time for it.\n\n"
+        "You had enough to do without this, and it was kind of you to fit it in. "
+        "You were generous with your thoughts, too, and none of it was lost on me.\n\n"
         "You will have the compiler paper by Friday, as promised.\n\n"
         "With best wishes,\nSam Lee",
         "coffee",
@@ -162,15 +164,15 @@ def test_every_shipped_template_passes_templates_check(path: Path) -> None:
         ("your team agreed with it", "One thing has stayed with me: your team agreed with it."),
         ("to write tests first", "One thing has stayed with me: to write tests first."),
         ("why did you leave Rust?", "One thing has stayed with me: why did you leave Rust?"),
-        ("You showed me the trick.", "You showed me the trick. I have thought of that since."),
-        ("you showed me the trick", "You showed me the trick. I have thought of that since."),
+        ("You showed me the trick.", "You showed me the trick. I have thought about that since."),
+        ("you showed me the trick", "You showed me the trick. I have thought about that since."),
         (
             "The book you lent me changed my mind.",
-            "The book you lent me changed my mind. I have thought of that since.",
+            "The book you lent me changed my mind. I have thought about that since.",
         ),
-        ("eBPF is fun!", "eBPF is fun! I have thought of that since."),
-        ("i liked your slides", "I liked your slides. I have thought of that since."),
-        ('you said "test first."', 'You said "test first." I have thought of that since.'),
+        ("eBPF is fun!", "eBPF is fun! I have thought about that since."),
+        ("i liked your slides", "I liked your slides. I have thought about that since."),
+        ('you said "test first."', 'You said "test first." I have thought about that since.'),
     ],
 )
 def test_a_detail_of_any_form_becomes_a_right_sentence(detail: str, sentence: str) -> None:
@@ -184,7 +186,7 @@ def test_several_details_are_said_form_by_form() -> None:
     )
     assert phrases.remembered(["You sang.", "Rust", "C", "that you care", "to be kind", "write tests"]) == (
         "I keep thinking about Rust, and about C. What stands out is that you care. "
-        "Two things have stayed with me: to be kind; write tests. You sang. I have thought of that since."
+        "And two more things: to be kind; write tests. You sang. I have thought about that since."
     )
 
 
@@ -204,13 +206,13 @@ def test_no_text_at_all_breaks_a_phrase(details: list[str], promise: str, place:
     [
         ("the compiler paper", "Friday", "You will have the compiler paper by Friday, as promised."),
         ("The compiler paper.", "", "You will have the compiler paper, as promised."),
-        ("send the compiler paper", "Friday", "You can count on me to send the compiler paper by Friday, as promised."),
-        ("I'll send you the paper", "", "You can count on me to send you the paper, as promised."),
-        ("to write to Tom by Friday", "Friday", "You can count on me to write to Tom by Friday, as promised."),
-        ("review the draft", "", "You can count on me to review the draft, as promised."),
-        ("review of the draft", "", "You have my promise: review of the draft."),
-        ("link to the talk", "Monday", "You have my promise: link to the talk, by Monday."),
-        ("Email Grace", "", "You can count on me to email Grace, as promised."),
+        ("send the compiler paper", "Friday", "I will send the compiler paper by Friday, as promised."),
+        ("I'll send you the paper", "", "I will send you the paper, as promised."),
+        ("to write to Tom by Friday", "Friday", "I will write to Tom by Friday, as promised."),
+        ("review the draft", "", "I will review the draft, as promised."),
+        ("review of the draft", "", "My promise to you stands: review of the draft."),
+        ("link to the talk", "Monday", "My promise to you stands: link to the talk, by Monday."),
+        ("Email Grace", "", "I will email Grace, as promised."),
     ],
 )
 def test_a_promise_is_said_right_as_a_thing_or_as_a_deed(text: str, due: str, sentence: str) -> None:
@@ -222,8 +224,8 @@ def test_further_promises_are_said_as_such_and_none_is_nothing() -> None:
         {"text": text, "due": ""} for text in ("the paper", "send the slides", "my notes", "link to it", " . ")
     ]
     assert phrases.promised(made) == (
-        "You will have the paper, as promised. You can also count on me to send the slides. "
-        "You will also have my notes. You also have my promise: link to it."
+        "You will have the paper, as promised. I will also send the slides. "
+        "You will also have my notes. My other promise to you stands as well: link to it."
     )
     assert phrases.promised([]) == ""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
-from thanksd import etiquette, language, tone
+from thanksd import days, etiquette, language, policy, tone
 
 ENGLISH = language.of("en")
 
@@ -95,3 +97,15 @@ def test_a_note_about_the_writer_alone_gets_a_hint(text: str) -> None:
     found = etiquette.check_praise(text, ENGLISH)
     assert found is not None
     assert (found["code"], found["severity"]) == ("praise", "hint")
+
+
+@pytest.mark.parametrize("lang", policy.cultures())
+def test_what_the_check_advises_passes_the_check(lang: str) -> None:
+    """Each example praises, in words that are not too familiar, and what a date is replaced by dates nothing."""
+    known = language.of(lang)
+    for kind, seniority in itertools.product(policy.kinds(), policy.SENIORITIES):
+        example = tone.example(kind, seniority, known)
+        assert tone.praises(example, known), example
+        assert tone.stock(example, known) == []
+        assert etiquette.check_register(example, seniority, known) is None
+    assert days.find(known.instead, known) == []

@@ -19,6 +19,13 @@ def find(text: str, known: Language) -> list[str]:
     return [*found, "?"] if len(re.findall(r"[?\N{FULLWIDTH QUESTION MARK}]", text)) > 1 else found
 
 
+def before(sentence: str, known: Language) -> str:
+    """Give what of a sentence stands before it begins to ask, all of one that does not."""
+    sentence = plain(sentence)
+    found = _asks(known.code).search(sentence)
+    return sentence[: found.start()] if found else sentence
+
+
 @cache
 def _asks(code: str) -> re.Pattern[str]:
     known = read(code)

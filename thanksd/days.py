@@ -16,35 +16,51 @@ from thanksd.language import Language, any_of, read
 
 
 class Found(NamedTuple):
-    """Words found, and whether they speak of a week, and not of one day."""
+    """Words found, and whether they speak of a week or a month, and not of one day.
+
+    `back` is how many days ago the day can be at most that they speak of, None where that is not known.
+    """
 
     words: str
     of_a_week: bool
+    of_a_month: bool = False
+    back: int | None = None
 
     def holds(self, written: date, leaves: date) -> bool:
-        """Say whether what was true on one day is true on the other: the same day, or the same week (ISO 8601)."""
+        """Say whether what was true on one day is true on the other: the same day, week (ISO 8601) or month."""
+        if self.of_a_month:
+            return (written.year, written.month) == (leaves.year, leaves.month)
         if self.of_a_week:
             return written.isocalendar()[:2] == leaves.isocalendar()[:2]
         return written == leaves
 
 
+# The day before the Monday of last week is no day of last week.
+_LAST_WEEK = 13
+
+
 def find(text: str, known: Language) -> list[Found]:
     """Give the words of a text that date something by the day they are said on, those of days first."""
-    day, week, passed_over = _patterns(known.code)
-    plain = passed_over.sub(" ", " ".join(text.split()))
+    plain = _pattern(known.code, "harmless").sub(" ", " ".join(text.split()))
     return [
-        Found(match.group(), of_a_week)
-        for pattern, of_a_week in ((day, False), (week, True))
-        for match in pattern.finditer(plain)
+        Found(match.group(), field == "one_week", field == "one_month", _back(match.group(), known))
+        for field in ("one_day", "one_week", "one_month")
+        for match in _pattern(known.code, field).finditer(plain)
         if not _is_name(plain, match)
     ]
 
 
+def _back(words: str, known: Language) -> int | None:
+    """Say how many days ago it was at most what these words date."""
+    if _pattern(known.code, "today").fullmatch(words):
+        return 0
+    return _LAST_WEEK if _pattern(known.code, "last_week").fullmatch(words) else None
+
+
 @cache
-def _patterns(code: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
+def _pattern(code: str, field: str) -> re.Pattern[str]:
     known = read(code)
-    day, week, harmless = (any_of(part, known, whole=True) for part in (known.one_day, known.one_week, known.harmless))
-    return day, week, harmless
+    return any_of(getattr(known, field), known, whole=True)
 
 
 def _is_name(text: str, match: re.Match[str]) -> bool:

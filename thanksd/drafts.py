@@ -253,7 +253,7 @@ def _head(path: Path) -> str:
 
 def sample_facts(kind: str, lang: str = "en", seniority: str = "peer") -> Facts:
     """Give made-up facts of a meeting of that kind, with everything known, in the words of the language."""
-    sample, dates = language.of(lang).sample, language.of(lang).dates
+    sample, dates = language.of(lang).sample.at(kind), language.of(lang).dates
     rule = policy.rule(kind, lang, seniority)
     friday = dates.full.format(weekday=dates.weekdays[4], day=14, month=dates.months[2])
     return {

@@ -7,11 +7,13 @@ no note of the meeting holds is, at best, from memory. Where a rule can't be had
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 
-from thanksd import names
-from thanksd.facts import BLOCK, WARN, Around, Facts, Finding, finding, noted, unique
-from thanksd.language import Language, any_of, of, plain, read, telling_stems, words_of
+from thanksd import names, telling
+from thanksd.facts import BLOCK, HINT, WARN, Around, Facts, Finding, finding, noted, unique
+from thanksd.language import Language, any_of, of, plain, read, words_of
+from thanksd.tone import sentences
 
 _SHORTEST_NAME, _SHORTEST_WRITTEN_TOGETHER = 4, 3
 
@@ -131,22 +133,65 @@ def unquoted(text: str) -> str:
 
 
 def check_grounding(subject: str, text: str, facts: Facts, around: Around, known: Language) -> Finding | None:
-    """Warn of a number, a quoted topic or a name that is in none of the meeting's notes.
+    """Warn of a number or a quoted topic that is in none of the meeting's notes, hint at such a name.
 
-    Names that `check_person` or `check_typo` tells of are not told again.
+    Names that `check_person` or `check_typo` tells of are not told again, nor is what is said of the writer's own side.
 
     German writes every noun with a capital, so there a name is not told from any other word.
     """
-    said, facts_said = f"{subject}\n{text}", " ".join(noted(facts).casefold().split())
-    numbers = [one for one in _NUMBER.findall(said) if not re.search(rf"(?<!\d){re.escape(one)}(?!\d)", facts_said)]
-    quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(said)]
-    loose = [one for one in quoted if one.casefold().strip(" .,!?\u3002") not in facts_said]
+    own_side = [one for one in sentences(text) if _own_side(known.code).search(one)]
+    ours = set(re.findall(r"\w+", " ".join(own_side)))
+    told = [*_numbers(f"{subject}\n{text}", facts), *_topics(f"{subject}\n{text}", facts)]
     misspelt = {word for word, _ in _misspelt(text, facts, known)}
     misspelt |= {part for name in around.acquaintances for part in name.split()}
     names_ = [] if known.words.nouns_capitalised else unknown_names(text, facts)
-    unknown = [word for word in names_ if word not in misspelt]
-    found = unique([*numbers, *loose, *unknown])
-    return finding("grounding", WARN, f"your notes of this meeting do not have it: {found}.", found) if found else None
+    told = [one for one in told if not ours.issuperset(re.findall(r"\w+", one))]
+    named = [one for one in names_ if one not in misspelt and not ours.issuperset(re.findall(r"\w+", one))]
+    found = unique([*told, *named])
+    message = (
+        f"your notes of this meeting do not have it: {found}. Is it true? Then note it: thanksd edit REF --detail WORDS"
+    )
+    return finding("grounding", WARN if told else HINT, message, found) if found else None
+
+
+def _numbers(said: str, facts: Facts) -> list[str]:
+    """Give the numbers of a text that are in none of the notes; the day of the meeting is there in whatever form."""
+    known = " ".join(noted(facts).casefold().split())
+    said = _without_date(unicodedata.normalize("NFKC", said), facts)
+    return [one for one in _NUMBER.findall(said) if not re.search(rf"(?<!\d){re.escape(one)}(?!\d)", known)]
+
+
+# 11/3, 3/11/2025, 11.3., 2025-03-11 and their like.
+_DATE = re.compile(r"(?<![\d.,:/-])(?:\d{4}([./-])\d{1,2}\1\d{1,2}|\d{1,2}([./-])\d{1,2}(?:\2(?:\d{4}|\d{2}))?)(?!\d)")
+
+
+def _without_date(text: str, facts: Facts) -> str:
+    """Give a text without the meeting's date in numbers, and without a year beside it."""
+    date, months = facts["meeting"]["date"], of(facts["person"]["lang"]).dates.months
+    month = next((place for place, name in reversed([*enumerate(months, 1)]) if name in date), 0)
+    days = [int(one) for one in re.findall(r"\d+", date.replace(months[month - 1], " "))]
+    if not month or len(days) != 1:
+        return text
+    name, wanted = re.escape(months[month - 1]), {days[0], month}
+    text = _DATE.sub(
+        lambda match: " " if wanted <= {int(one) for one in re.findall(r"\d+", match.group())} else match.group(), text
+    )
+    day = rf"{days[0]}(?!\d)"
+    behind = rf"({name}[^\w\n]{{0,2}}(?:{day}\w{{0,2}})?[^\w\n]{{1,2}}(?:del? )?)(?:19|20)\d\d\b"
+    return re.sub(rf"{behind}|(?:19|20)\d\d\u5e74(?={name})", r"\1 ", text)
+
+
+def _topics(said: str, facts: Facts) -> list[str]:
+    """Give what a text quotes that is in none of the notes."""
+    known = " ".join(noted(facts).casefold().split())
+    quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(said)]
+    return [one for one in quoted if one.casefold().strip(" .,!?\u3002") not in known]
+
+
+@cache
+def _own_side(code: str) -> re.Pattern[str]:
+    known = read(code)
+    return any_of(known.words.own_side, known)
 
 
 # Where people write and meet: named, they are no facts of a meeting.
@@ -157,6 +202,9 @@ def unknown_names(text: str, facts: Facts) -> list[str]:
     """Give the words of a text that look like names and are in none of the meeting's notes; in German, all nouns."""
     known = of(facts["person"]["lang"])
     usual = {word.casefold() for word in (*known.dates.weekdays, *known.dates.months)}
+    # "Tue" and "Mar" are the meeting's own day.
+    day = [*facts["meeting"]["weekday"].split(), *facts["meeting"]["date"].split()]
+    usual |= {word[:end].casefold() for word in day for end in range(3, len(word))}
     facts_said = noted(facts).casefold()
     right = {*words_of(facts_said, known), *re.findall(r"\w+", facts_said), *usual, *_SERVICES}
     if known.words.by_characters:
@@ -180,7 +228,7 @@ def _plain_lines(text: str) -> str:
 
 def check_promise(text: str, facts: Facts, known: Language) -> Finding | None:
     """Warn of a promise that was noted and is not named, and of one that is made and was not noted."""
-    missing = [one["text"] for one in facts["promises"] if not _names(text, one["text"], known)]
+    missing = [one["text"] for one in facts["promises"] if not telling.keeps(text, one["text"], known)]
     if missing:
         found = unique(missing)
         return finding("promise", WARN, f"a promise is not named: {found}.", found)
@@ -189,12 +237,6 @@ def check_promise(text: str, facts: Facts, known: Language) -> Finding | None:
         return None
     words = f"it promises what is not noted: {made}. Note it: thanksd edit REF --promise WORDS"
     return finding("promise", WARN, words, made)
-
-
-def _names(text: str, promise: str, known: Language) -> bool:
-    """Say whether half the telling words of a promise are in a text, whatever their endings."""
-    stems, said = telling_stems(promise, known), plain(text).casefold()
-    return not stems or sum(stem in said for stem in stems) * 2 >= len(stems)
 
 
 @cache

@@ -62,7 +62,11 @@ class Words(NamedTuple):
     row a note has to have. `honorifics` are a pattern of what may stand behind a name in a greeting, which may be in
     one of the first `greeting_lines`. With `elisions` words are cut before an apostrophe ("l'exposé"). `foreign` are
     characters of another script than this language's, `familiar` words
-    that are too familiar towards somebody above.
+    that are too familiar towards somebody above; where a greeting is `formal`, so is their first name alone.
+
+    `examples` are sentences that praise, for time, a gift, a talk and help (`tone.SORTS`): for a peer, and for somebody
+    above where that is said otherwise. `own_side` is what the writer says of their own side ("in my last job"),
+    `apology` what they are sorry for. Each pattern of `alike` finds verbs that come to the same in a promise.
     """
 
     by_characters: bool
@@ -85,14 +89,19 @@ class Words(NamedTuple):
     subject_shortest: int
     subject_longest: int
     promising: list[str]
+    own_side: list[str]
+    apology: list[str]
+    alike: list[str]
+    examples: dict[str, list[str]]
     nouns_capitalised: bool = False
     two_surnames: bool = False
     elisions: bool = False
+    formal: bool = False
     stock: list[str] = []  # noqa: RUF012  never changed
 
 
 class Sample(NamedTuple):
-    """What is made up of a meeting, to show a template with."""
+    """What is made up of a meeting, to show a template with; `of` has what else it is `about` for some kinds."""
 
     me: str
     person: str
@@ -102,10 +111,21 @@ class Sample(NamedTuple):
     promise: str
     other: str
     via: str
+    of: dict[str, dict[str, str]]
+
+    def at(self, kind: str) -> Sample:
+        """Give what is made up of a meeting of this kind."""
+        other: dict[str, Any] = self.of.get(kind, {})
+        return self._replace(**other)
 
 
 class Language(NamedTuple):
-    """All of it. `code` is the name of its file; `sentences` is None for English, whose sentences are `phrases`."""
+    """All of it. `code` is the name of its file; `sentences` is None for English, whose sentences are `phrases`.
+
+    `one_day`, `one_week` and `one_month` are words that are true for so long only, `harmless` what dates nothing. Those
+    of `today` and `last_week` can't be the day of a meeting that was longer ago. `instead` is what a language says in
+    their place, "" where it names the day.
+    """
 
     code: str
     dates: Dates
@@ -116,7 +136,11 @@ class Language(NamedTuple):
     offers: dict[str, list[str]]
     one_day: list[str]
     one_week: list[str]
+    one_month: list[str]
     harmless: list[str]
+    today: list[str]
+    last_week: list[str]
+    instead: str
 
 
 def of(tag: str) -> Language:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import cache
 from typing import Literal
 
@@ -88,6 +89,12 @@ def is_greeted(line: str, name: str, known: Language) -> bool:
     return any(_is_part(_closed_up(part, known), name, known) for part in (rest, rest.rpartition(" ")[2]))
 
 
+def is_greeted_by(line: str, part: str, known: Language) -> bool:
+    """Say whether a letter's first line greets by this part of a name and nothing else, no title and no "don"."""
+    salutation, said = _split(line, known)
+    return _plain(said).rstrip(" !.") == part and not re.search(r"\bd(?:on|oña)\b", salutation, re.IGNORECASE)
+
+
 def _is_part(said: str, name: str, known: Language) -> bool:
     """Say whether this is a name written in characters: the family name, the given one, or either with its title."""
     if not said:
@@ -171,6 +178,8 @@ def greeted_slip(line: str, name: str, known: Language) -> tuple[str, str]:
 
 def is_slip(word: str, name: str) -> bool:
     """Say whether a word is a name but for a letter or two; short names have too many neighbours: Mark and Mary."""
+    if word.casefold() != name.casefold() and _spelt(word) & _spelt(name):
+        return word[:1].isupper()
     if min(len(word), len(name)) < _SHORTEST or word.casefold() in (name.casefold(), f"{name}s".casefold()):
         return False
     most = 2 if min(len(word), len(name)) >= _TWO_SLIPS_FROM and word[0] == name[0] else 1
@@ -180,6 +189,14 @@ def is_slip(word: str, name: str) -> bool:
 
 
 _SHORTEST, _TWO_SLIPS_FROM = 5, 8
+_SPELT_OUT = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae", "œ": "oe"})
+
+
+def _spelt(word: str) -> set[str]:
+    """Give how a word is written without accents: Koehler and Kohler of Köhler."""
+    small = unicodedata.normalize("NFC", word).casefold()
+    bare = "".join(char for char in unicodedata.normalize("NFD", small) if not unicodedata.combining(char))
+    return {bare, small.translate(_SPELT_OUT)}
 
 
 def distance(one: str, other: str) -> int:

@@ -46,7 +46,7 @@ _VERBS = _set(
     " watch work write"
 )
 _LOWERED = _ASKING | _SUBJECTS | _DETERMINERS | _NO_OBJECT | _VERBS | {"that", "about"}
-_COUNTS = {2: "Two", 3: "Three", 4: "Four", 5: "Five"}
+_COUNTS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five"}
 
 EMBED, THAT, COLON, SENTENCE = "embed", "that", "colon", "sentence"
 
@@ -65,12 +65,26 @@ def remembered(details: Sequence[str], variant: int = 1) -> str:
     said = []
     for kind, group in groupby(found, lambda one: one[0]):
         texts = [text for _, text in group]
-        said.append(f"{lead} {_embedded(texts, word)}." if kind == EMBED else _SAYING[kind](texts))
+        if kind == EMBED:
+            said.append(f"{lead} {_embedded(texts, word)}.")
+        else:
+            said.append(_named(texts, is_more=bool(said)) if kind == COLON else _SAYING[kind](texts))
     return " ".join(said)
 
 
 # What leads to a noun phrase or an asking clause, and the word that stands before each of them.
-_LEADS = (("I keep thinking", "about "), ("What has stayed with me is", ""), ("My thoughts keep going back", "to "))
+# Three for each wording; a kind of note begins at the first, the fourth or the seventh.
+_LEADS = (
+    ("I keep thinking", "about "),
+    ("What has stayed with me is", ""),
+    ("I keep coming back", "to "),
+    ("I came away thinking", "about "),
+    ("What I remember best is", ""),
+    ("I am still thinking", "about "),
+    ("I will remember", ""),
+    ("I will not soon forget", ""),
+    ("I have thought more than once", "about "),
+)
 
 
 def form(detail: str) -> str:
@@ -127,21 +141,23 @@ def _stating(texts: list[str]) -> str:
     return f"What stands out is {_listed([_lowered(text) for text in texts])}."
 
 
-def _named(texts: list[str]) -> str:
+def _named(texts: list[str], *, is_more: bool) -> str:
+    """Name what fits into no sentence; "stayed with me" may stand before it already."""
     lowered = [_lowered(text, period=text.endswith("?")) for text in texts]
-    if len(lowered) == 1:
-        return _ended(f"One thing has stayed with me: {lowered[0]}")
-    count = _COUNTS.get(len(lowered), "Several")
-    return _ended(f"{count} things have stayed with me: {'; '.join(lowered)}")
+    things = "thing" if len(lowered) == 1 else "things"
+    count = _COUNTS.get(len(lowered), "several")
+    if is_more:
+        return _ended(f"And {count} more {things}: {'; '.join(lowered)}")
+    verb = "has" if len(lowered) == 1 else "have"
+    return _ended(f"{count.capitalize()} {things} {verb} stayed with me: {'; '.join(lowered)}")
 
 
 def _standing(texts: list[str]) -> str:
-    return f"{' '.join(_ended(_raised(text)) for text in texts)} I have thought of that since."
+    return f"{' '.join(_ended(_raised(text)) for text in texts)} I have thought about that since."
 
 
 _SAYING: dict[str, Callable[[list[str]], str]] = {
     THAT: _stating,
-    COLON: _named,
     SENTENCE: _standing,
 }
 
@@ -168,10 +184,11 @@ def _promise(text: str, due: str, *, first: bool) -> str:
     by = f" by {due}" if due and f"by {due}".casefold() not in text.casefold() else ""
     also, end = ("", ", as promised.") if first else (" also", ".")
     if _is_deed(text):
-        return f"You can{also} count on me to {_lowered(text)}{by}{end}"
+        return f"I will{also} {_lowered(text)}{by}{end}"
     if _is_named_thing(text):
         return f"You will{also} have {_lowered(text)}{by}{end}"
-    return _ended(f"You{also} have my promise: {_lowered(text)}{f',{by}' if by else ''}")
+    lead = "My promise to you stands" if first else "My other promise to you stands as well"
+    return _ended(f"{lead}: {_lowered(text)}{f',{by}' if by else ''}")
 
 
 def _is_deed(text: str) -> bool:

@@ -44,7 +44,8 @@ def remembered(said: Sentences, details: Sequence[str], variant: int = 1) -> str
     """Give the sentences that say what has stayed with the writer; with no detail, one with the gap in it."""
     found = [text for text in map(_bare, details) if text]
     own = [text for text in found if _is_sentence(said, text)]
-    parts = [_lowered(said, text.rstrip(_ENDS[0] + _ENDS[3])) for text in found if text not in own]
+    bare = [text.rstrip(_ENDS[0] + _ENDS[3]) for text in found if text not in own]
+    parts = [_lowered(said, text) for text in bare if text]
     sentences = [" ".join([*map(_ended, own), said.aside])] if own else []
     if parts or not own:
         lead = _lead(said, parts, variant) if parts else said.anything[(variant - 1) % len(said.anything)]

@@ -11,6 +11,7 @@ import re
 import unicodedata
 from functools import cache
 
+from thanksd import asks
 from thanksd.language import Language, any_of, found_in, plain, read
 
 MOST_MARKS, MOST_SUPERLATIVES, MOST_THANKS = 1, 1, 3
@@ -53,11 +54,13 @@ def subject_fault(subject: str, known: Language) -> str:
         return "it has no subject."
     if _pattern(known.code, "empty_subjects").fullmatch(bare):
         return f"the subject says nothing: {subject.strip()}."
+    if subject.isupper() or subject.count("!") > 1:
+        return "the subject shouts."
     if length < words.subject_shortest:
         return f"the subject does not say for what: {subject.strip()}."
     if length > words.subject_longest:
         return f"the subject is long: {length} {unit}, at most {words.subject_longest} are better."
-    return "the subject shouts." if subject.isupper() or subject.count("!") > 1 else ""
+    return ""
 
 
 # So often "you", besides in a word of thanks, and a note is about them, whatever its words.
@@ -66,16 +69,40 @@ MANY_YOU = 4
 
 def praises(text: str, known: Language) -> bool:
     """Say whether at least one sentence says what they did, or how they are, or the whole is about them."""
-    text = plain(text)
     no_praise, praise = (_pattern(known.code, field) for field in ("no_praise", "praise"))
-    sentences = re.split(r"(?<=[.!?]) |(?<=[\u3002\uff01\uff1f])", text)
-    if any(praise.search(no_praise.sub(" ", sentence)) for sentence in sentences):
+    # "Your boss" in what is asked for is no praise.
+    said = [asks.before(sentence, known) for sentence in sentences(text)]
+    if any(praise.search(no_praise.sub(" ", sentence)) for sentence in said):
         return True
     thanks = "|".join(known.words.thanks)
     besides = re.sub(
         rf"(?:{thanks})(?: |\b)(?:\w+ )?(?:{'|'.join(known.words.theirs.split()) or '(?!)'})",
         " ",
-        text,
+        " ".join(said),
         flags=re.IGNORECASE,
     )
     return len(found_in(besides, known.words.theirs, known)) >= MANY_YOU
+
+
+def sentences(text: str) -> list[str]:
+    """Give a text's sentences, with the apostrophe that keyboards have."""
+    return re.split(r"(?<=[.!?]) |(?<=[\u3002\uff01\uff1f])", plain(text))
+
+
+def thanks(text: str, known: Language) -> bool:
+    """Say whether a text has a word of thanks."""
+    return _pattern(known.code, "thanks").search(text) is not None
+
+
+# Of what sort their deed was, by the kind of meeting; any other is time that they gave.
+SORTS = {
+    **dict.fromkeys(("gift", "meal"), "gift"),
+    **dict.fromkeys(("speaker", "panel"), "talk"),
+    **dict.fromkeys(("donation", "reference", "referral", "introduction"), "help"),
+}
+
+
+def example(kind: str, seniority: str, known: Language) -> str:
+    """Give a sentence that praises what somebody did, fitting the kind of meeting."""
+    forms = known.words.examples[SORTS.get(kind, "time")]
+    return forms[-1] if seniority == "above" else forms[0]
