@@ -14,9 +14,15 @@ import parts
 import pytest
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements.lock", "requirements-build.lock", "requirements-dev.lock", "requirements-postgres.lock")
+LOCKS = (
+    "requirements.lock",
+    "requirements-build.lock",
+    "requirements-dev.lock",
+    "requirements-postgres.lock",
+    "requirements-push.lock",
+)
 SHIPPED = ("templates", "migrations", "systemd")
-INSIDE = ("thanksd/desktop", "thanksd/help")
+INSIDE = ("thanksd/desktop", "thanksd/help", "thanksd/page/html", "thanksd/page/static", "thanksd/page/words")
 
 
 def _project() -> dict[str, Any]:
