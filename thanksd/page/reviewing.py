@@ -26,11 +26,14 @@ _HOW = ("in person", "by phone", "by card", "by message")
 
 async def review(visit: Visit) -> Response:
     """Show one thanks: the draft to be sent, the letter on its way, or how it ended."""
-    one, zone, now = await visit.one()
-    if one["state"] not in _WAITING:
+    try:
+        made = await visit.call("prepare", ref=str(visit.number), look=True)
+    except UsageError:
+        one, zone, now = await visit.one()
+        if one["state"] in _WAITING:
+            raise
         return visit.show("letter.html", one=views.thanks(one, visit.words, zone, now), ways=_ways(one))
-    made = await visit.call("prepare", ref=str(visit.number), look=True)
-    one, prepared = made["thanks"][0], made["prepared"]
+    one, prepared, zone, now = made["thanks"][0], made["prepared"], made["zone"], from_iso(made["now"])
     return visit.show(
         "review.html",
         one=views.thanks(one, visit.words, zone, now),
