@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import http.client
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -101,7 +103,7 @@ class Visitor:
         self.site = site
         path, _ = site.link()
         answer = site.ask("GET", path)
-        assert answer.status == 303
+        assert answer.status == 200
         self.cookie = answer.headers["set-cookie"].partition(";")[0]
 
     def get(self, path: str, **headers: str) -> Answer:
@@ -120,10 +122,9 @@ class Visitor:
     def letter(self, number: int) -> dict[str, str]:
         """Give the fields of a letter's form as the page shows them."""
         page = self.get(f"/thanks/{number}").text
-        prepared = self.site.ledger.call("prepare", ref=str(number), look=True)["prepared"]
-        seen = page.partition('name="seen" value="')[2].partition('"')[0]
-        shown = {name: prepared[name] or "" for name in ("subject", "body", "to", "from", "by")}
-        return {"seen": seen, **shown}
+        body = html.unescape(page.partition('dir="auto" lang="')[2].partition(">\n")[2].partition("</textarea>")[0])
+        fields = re.findall(r'<input [^>]*name="([a-z_]+)" value="([^"]*)"', page.partition('id="letter"')[2])
+        return {name: html.unescape(value) for name, value in fields if name != "override"} | {"body": body}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import parts
 import pytest
 
 from thanksd.channels import opener
-from thanksd.channels.opener import open_terminal, terminal_argv
+from thanksd.channels.opener import browser_argv, open_page, open_terminal, terminal_argv
 from thanksd.errors import UnavailableError
 
 COMMAND = ["/opt/thanksd", "review", "7"]
@@ -193,3 +193,25 @@ def test_a_terminal_that_leaves_the_manager_at_once_is_not_taken_for_open(tmp_pa
     environ = _manager(tmp_path, "echo 'Running as unit: run-u1.service' >&2; sleep 0.2; echo Finished >&2; exit 3")
     with pytest.raises(UnavailableError, match=r"No window opened: it left at once, with exit code 3\."):
         asyncio.run(open_terminal("xterm", COMMAND, "", environ))
+
+
+def test_a_page_is_opened_by_the_manager_so_that_the_browser_outlives_what_started_it(tmp_path: Path) -> None:
+    environ = _manager(tmp_path, f'echo "Running as unit: run-u1.service" >&2; printf "%s\\n" "$@" > {tmp_path}/argv')
+    asyncio.run(open_page("xterm --new", "http://127.0.0.1:1/enter/x", "", environ))
+    words = (tmp_path / "argv").read_text().splitlines()
+    assert "--property=KillMode=process" in words
+    assert words[words.index("--") + 1 :] == [str(tmp_path / "xterm"), "--new", "http://127.0.0.1:1/enter/x"]
+
+
+def test_the_desktop_s_browser_is_taken_first_and_none_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
+    environ = {"PATH": str(tmp_path)}
+    assert browser_argv("auto", environ) is None
+    for name in ("firefox", "gio", "xdg-open"):
+        (tmp_path / name).symlink_to("/bin/true")
+        found = browser_argv("auto", environ)
+    assert found == [str(tmp_path / "xdg-open")]
+    with pytest.raises(UnavailableError) as raised:
+        asyncio.run(open_page("no-such-browser", "http://127.0.0.1:1/", "", environ))
+    assert "page.browser" in raised.value.hint
+    with pytest.raises(UnavailableError, match=r"page\.browser can't be read"):
+        browser_argv("'", environ)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ import pytest
 from daemon_rigs import Ledger
 from page_rigs import Site, Visitor
 
+from thanksd.errors import UnavailableError
 from thanksd.page import gate, owner, routes, visits
 
 _CHANGES = sorted(path for path, (_, post) in routes._TABLE.items() if post)
@@ -50,7 +52,7 @@ def test_a_link_opens_once(site: Site) -> None:
     assert site.ask("HEAD", path).status == 204
     assert not link.opened.is_set()
     first = site.ask("GET", path)
-    assert (first.status, first.headers["location"]) == (303, "/thanks/1")
+    assert (first.status, 'content="0; url=/thanks/1"' in first.text) == (200, True)
     assert all(word in first.headers["set-cookie"] for word in ("HttpOnly", "SameSite=strict", "Path=/"))
     assert link.opened.is_set()
     second = site.ask("GET", path)
@@ -128,20 +130,75 @@ def test_looking_at_every_page_changes_nothing(site: Site, ledger: Ledger) -> No
 
 def test_every_answer_forbids_what_is_not_its_own_and_is_kept_nowhere(site: Site) -> None:
     visitor = Visitor(site)
-    for path in ("/", "/thanks/1", "/static/page.css", "/nothing", "/static/../server.py", "/enter/x", "/thanks/x"):
+    for path in (
+        "/",
+        "/thanks/1",
+        "/static/page.css",
+        "/nothing",
+        "/static/../server.py",
+        "/enter/x",
+        "/thanks/x",
+        f"/thanks/{'9' * 1000}",
+    ):
         for answer in (visitor.get(path), site.ask("GET", path)):
             assert answer.headers["content-security-policy"].startswith("default-src 'none';")
             assert "unsafe" not in answer.headers["content-security-policy"]
             assert answer.headers["cache-control"] == "no-store"
             assert answer.headers["x-frame-options"] == "DENY"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["referrer-policy"] == "same-origin"
             assert "access-control-allow-origin" not in answer.headers
             assert "server" not in answer.headers
             assert "PageServer" not in answer.text
 
 
-def test_a_second_cookie_of_the_same_name_is_trusted_as_little_as_none(site: Site) -> None:
+def test_a_cookie_of_the_same_name_by_another_server_neither_lets_in_nor_locks_out(site: Site) -> None:
+    visitor, other = Visitor(site), Visitor(site)
+    assert visitor.get("/", Cookie=f"thanksd-{site.server.port}=tossed; {visitor.cookie}").status == 200
+    assert visitor.get("/", Cookie=f"{other.cookie}; {visitor.cookie}").status == 403
+
+
+def test_switched_off_it_lets_nobody_in_from_that_moment(site: Site, ledger: Ledger) -> None:
     visitor = Visitor(site)
-    assert visitor.get("/", Cookie=f"thanksd-{site.server.port}=tossed; {visitor.cookie}").status == 403
+    ledger._config = replace(ledger._config, page=replace(ledger._config.page, enabled=False))
+    assert visitor.get("/").status == 403
+    with pytest.raises(UnavailableError):
+        site.server.link("/")
+
+
+def test_a_program_that_speaks_ipv4_by_an_ipv6_socket_is_known_too(site: Site) -> None:
+    with socket.socket(socket.AF_INET6) as mapped:
+        mapped.connect(("::ffff:127.0.0.1", site.server.port))
+        mapped.sendall(f"GET /static/page.css HTTP/1.1\r\nHost: 127.0.0.1:{site.server.port}\r\n\r\n".encode())
+        assert mapped.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_page_that_could_not_be_loaded_refuses_instead_of_keeping_one_waiting(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = site.server.port
+
+    def fails(_: object) -> None:
+        raise ImportError("gone with an upgrade")
+
+    monkeypatch.setattr(type(site.server), "_make", fails)
+    with pytest.raises(OSError, match=r"reset|refused|closed|Remote end"):
+        site.ask("GET", "/")
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), 20):
+        pass
+    with pytest.raises(UnavailableError):
+        site.server.link("/")
+
+
+def test_the_next_daemon_has_the_same_port_so_that_an_open_page_gets_its_text_back(ledger: Ledger) -> None:
+    with page_rigs.site(ledger) as first:
+        port = first.server.port
+        headers = Visitor(first).headers()
+    with page_rigs.site(ledger) as second:
+        assert second.server.port == port
+        form = urlencode({"token": "x", "body": "My own words.", "details": "a story"})
+        answer = second.ask("POST", "/thanks/1/draft", headers, form)
+    assert (answer.status, "My own words." in answer.text, "a story" in answer.text) == (403, True, True)
 
 
 def test_a_body_that_is_too_big_is_read_no_further(site: Site, ledger: Ledger) -> None:
@@ -180,14 +237,14 @@ def test_another_user_of_the_machine_gets_not_one_byte(site: Site) -> None:
     done = subprocess.run(stranger, capture_output=True, text=True, check=True, cwd="/")
     assert done.stdout == "0\n"
     assert not link.opened.is_set()
-    assert site.ask("GET", path).status == 303
+    assert site.ask("GET", path).status == 200
 
 
 def test_a_kernel_that_does_not_say_whose_a_connection_is_lets_nobody_in(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as one:
         peer, here = one.getsockname(), listening.getsockname()
         assert owner.is_ours(peer, here)
-        assert not owner.is_ours(peer, here, tmp_path / "missing")
+        assert not owner.is_ours(peer, here, [tmp_path / "missing"])
         assert not owner.is_ours((peer[0], 1), here)
 
 

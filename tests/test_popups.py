@@ -78,9 +78,9 @@ def test_troubles_are_told_as_drawn() -> None:
     assert password[:2] == ("Gmail refused the password", "2 letters wait. Nothing is lost.")
     assert popups.password_popup("Gmail", 1).body == "1 letter waits. Nothing is lost."
     assert refused.buttons == password.buttons == (Button("fix", "Fix it"),)
-    failed = popups.terminal_failed_popup(["review", "7"])
+    failed = popups.not_opened_popup(["review", "7"], "terminal")
     assert failed == Popup("Could not open a terminal", "Run: thanksd review 7", ())
-    many = popups.terminal_failed_popup(["review", *map(str, range(20, 40))])
+    many = popups.not_opened_popup(["review", *map(str, range(20, 40))], "terminal")
     assert many.body == "Run: thanksd review"
 
 
@@ -206,7 +206,7 @@ def _holds_its_measure(text: str) -> None:
         popups.handed_off_popup(7, text),
         popups.stale_popup(7, text, text),
         popups.ask_popup(len(text), 10**9),
-        popups.terminal_failed_popup(["review", *(str(ord(character)) for character in text[:50])]),
+        popups.not_opened_popup(["review", *(str(ord(character)) for character in text[:50])], "terminal"),
         popups.password_popup(text, 2),
         popups.waived_popup(7, text),
     ):

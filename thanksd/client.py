@@ -87,6 +87,10 @@ class Client:
             return None
         if "error" in answer:
             raise from_plain(answer["error"])
+        if "result" not in answer:
+            raise TryLaterError(
+                "The daemon is of another version, and has no page.", "systemctl --user restart thanksd"
+            )
         return str(answer["result"]["url"])
 
     def ask_daemon(self, verb: str) -> dict[str, Any] | None:

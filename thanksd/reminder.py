@@ -213,7 +213,8 @@ class Reminder:
                 await self._open_terminal(words, token, opened)
         except (ThanksdError, TimeoutError) as error:
             log.warning("no window opened: %s", error)
-            await self.desktop.show(popups.terminal_failed_popup(words))
+            what = "page" if self._config().nudge.review == "page" else "terminal"
+            await self.desktop.show(popups.not_opened_popup(words, what))
         finally:
             self._opening.pop(numbers[0] if numbers else 0, None)
 
@@ -225,16 +226,17 @@ class Reminder:
             return False
         if config.nudge.review == "auto" and not self._has_browser(config.page.browser):
             return False
-        url, link = self._page_link(path)
-        await open_page(config.page.browser, url, token, self._environ)
         try:
+            url, link = self._page_link(path)
+            await open_page(config.page.browser, url, token, self._environ)
             await asyncio.wait_for(link.opened.wait(), _BROWSER_SECONDS)
-        except TimeoutError:
-            # A browser may start slowly: where the user lets us choose, the terminal is there meanwhile.
+        except (ThanksdError, TimeoutError) as error:
+            # Where the user lets us choose, the terminal is there too. A browser may still come: it starts slowly.
             if config.nudge.review == "page":
                 raise
-            log.warning("no browser came to the page within %d seconds", _BROWSER_SECONDS)
-        return link.opened.is_set()
+            log.warning("no browser came to the page: %s", error or f"not within {_BROWSER_SECONDS:.0f} s")
+            return False
+        return True
 
     def _has_browser(self, setting: str) -> bool:
         return has_screen(self._environ) and browser_argv(setting, self._environ) is not None

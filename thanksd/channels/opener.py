@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -105,7 +105,8 @@ async def open_page(setting: str, url: str, token: str, environ: Mapping[str, st
     argv = browser_argv(setting, environ)
     if argv is None:
         raise UnavailableError("No browser was found.", "Name yours: thanksd config set page.browser NAME")
-    await _open([*argv, url], token, environ)
+    # What opens it may be gone before the browser that it started: that one is not to be ended with it.
+    await _open([*argv, url], token, environ, "--property=KillMode=process")
 
 
 async def open_terminal(setting: str, command: list[str], token: str, environ: Mapping[str, str]) -> None:
@@ -116,11 +117,11 @@ async def open_terminal(setting: str, command: list[str], token: str, environ: M
     await _open(terminal_argv(setting, command, environ), token, environ)
 
 
-async def _open(argv: list[str], token: str, environ: Mapping[str, str]) -> None:
+async def _open(argv: list[str], token: str, environ: Mapping[str, str], *properties: str) -> None:
     is_managed = _has_manager(environ)
     variables = {name: value for name, value in environ.items() if name not in _NOT_HANDED_ON} | _tokens(token)
     if is_managed:
-        argv = _by_manager(argv, token, environ)
+        argv = _by_manager(argv, token, environ, properties)
         variables |= _LOUD
     process, said = _spawn(argv, variables)
     with said:
@@ -144,7 +145,7 @@ def _has_manager(environ: Mapping[str, str]) -> bool:
     return Path(runtime, "systemd", "private").exists()
 
 
-def _by_manager(argv: list[str], token: str, environ: Mapping[str, str]) -> list[str]:
+def _by_manager(argv: list[str], token: str, environ: Mapping[str, str], properties: Sequence[str] = ()) -> list[str]:
     """Wrap `argv` for the user manager (systemd-run(1)), which waits with it: so a terminal that fails is noticed.
 
     As a unit of the manager's we leave the display to it, because it learns of a new login and we don't; started by
@@ -152,7 +153,7 @@ def _by_manager(argv: list[str], token: str, environ: Mapping[str, str]) -> list
     """
     shown = {} if "INVOCATION_ID" in environ else {name: environ[name] for name in _DISPLAY if environ.get(name)}
     variables = [f"--setenv={name}={value}" for name, value in {**shown, **_tokens(token)}.items()]
-    return ["systemd-run", "--user", "--collect", "--wait", *variables, "--", *argv]
+    return ["systemd-run", "--user", "--collect", "--wait", *properties, *variables, "--", *argv]
 
 
 def _tokens(token: str) -> dict[str, str]:

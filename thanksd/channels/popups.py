@@ -177,13 +177,13 @@ def waived_popup(ref: int, person: str) -> Popup:
     )
 
 
-def terminal_failed_popup(words: list[str]) -> Popup:
-    """Say that a pressed button could open nothing, and what to type instead: `words` after thanksd."""
+def not_opened_popup(words: list[str], what: str) -> Popup:
+    """Say that a pressed button could not open `what`, and what to type instead: `words` after thanksd."""
     command = " ".join(["thanksd", *words])
     # A digest has too many numbers for a line, and without them review takes all that is due.
     fits = len(f"Run: {command}") <= LINE_LENGTH
     return Popup(
-        title="Could not open a terminal", body=f"Run: {command if fits else f'thanksd {words[0]}'}", buttons=()
+        title=f"Could not open a {what}", body=f"Run: {command if fits else f'thanksd {words[0]}'}", buttons=()
     )
 
 

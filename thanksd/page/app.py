@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ def make(
     """Give the page: the gate, and behind it the routes. `asked` is told of each request that came in."""
     routes = Routes(call, config, visits, port, state)
     inner = Starlette(routes=routes.table(), exception_handlers=routes.handlers())
-    gate = Gate(inner, routes.refused, visits, port)
+    gate = Gate(inner, routes.refused, visits, port, lambda: config().page.enabled)
     routes.cookie = gate.cookie
 
     async def noted(scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,4 +86,8 @@ def server(app: App, port: int) -> uvicorn.Server:
         h11_max_incomplete_event_size=16_384,
     )
     config.load()
+    # What anybody's page makes a browser send must not fill the log; our own routes say what fails.
+    quiet = logging.getLogger("uvicorn.error")
+    quiet.addHandler(logging.NullHandler())
+    quiet.propagate = False
     return _Server(config)

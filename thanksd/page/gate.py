@@ -52,14 +52,17 @@ class RefusedError(Exception):
         self.status, self.why = status, why
 
 
-Refuse = Callable[[RefusedError, Form], App]
+Refuse = Callable[[RefusedError, Form, str], App]
 
 
 class Gate:
-    """Lets in what its owner's browser asks, and hands on the session and the form; `refuse` answers all else."""
+    """Lets in what its owner's browser asks, and hands on the session and the form; `refuse` answers all else.
 
-    def __init__(self, app: App, refuse: Refuse, visits: Visits, port: int) -> None:
-        self._app, self._refuse, self._visits = app, refuse, visits
+    `is_on` says whether the settings want a page at all.
+    """
+
+    def __init__(self, app: App, refuse: Refuse, visits: Visits, port: int, is_on: Callable[[], bool]) -> None:
+        self._app, self._refuse, self._visits, self._is_on = app, refuse, visits, is_on
         self._host, self.cookie = f"127.0.0.1:{port}", f"thanksd-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -71,18 +74,14 @@ class Gate:
         try:
             await self._look(scope, receive)
         except RefusedError as error:
-            app = self._refuse(error, scope["state"]["form"])
+            path = str(scope["path"]) if scope["method"] == "GET" else ""
+            app = self._refuse(error, scope["state"]["form"], path)
         await app(scope, receive, _with_headers(send))
 
     async def _look(self, scope: Scope, receive: Receive) -> None:
         headers = _headers(scope)
-        if headers.get("host") != self._host:
-            raise RefusedError(403, "wrong_host")
-        if scope["method"] not in _METHODS:
-            raise RefusedError(405, "wrong_method")
         is_change = scope["method"] == "POST"
-        if is_change and headers.get("origin") != f"http://{self._host}":
-            raise RefusedError(403, "wrong_origin")
+        self._check_way(headers, scope["method"])
         state = scope["state"]
         if is_change:
             # Read before the session is looked for: what was typed is shown again to whoever's session has ended.
@@ -95,11 +94,23 @@ class Gate:
         if is_change and not is_same(state["form"].get("token", ""), session.token):
             raise RefusedError(403, "wrong_token")
 
+    def _check_way(self, headers: Mapping[str, str], method: str) -> None:
+        if headers.get("host") != self._host:
+            raise RefusedError(403, "wrong_host")
+        if not self._is_on():
+            raise RefusedError(403, "off")
+        if method not in _METHODS:
+            raise RefusedError(405, "wrong_method")
+        if method == "POST" and headers.get("origin") != f"http://{self._host}":
+            raise RefusedError(403, "wrong_origin")
+
     def _session(self, headers: Mapping[str, str]) -> Session | None:
         pairs = [part.strip().partition("=") for part in headers.get("cookie", "").split(";")]
-        # One cookie of this name: another page of this machine may have set a second one, for a narrower path.
-        keys = [value for name, _, value in pairs if name == self.cookie]
-        return self._visits.session(keys[0]) if len(keys) == 1 else None
+        # Another server of this machine may have set more cookies of this name: cookies know no ports.
+        found = [
+            session for name, _, value in pairs if name == self.cookie and (session := self._visits.session(value))
+        ]
+        return found[0] if len(found) == 1 else None
 
 
 def is_public(scope: Scope) -> bool:

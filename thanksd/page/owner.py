@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
-_TABLE = Path("/proc/net/tcp")
+TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_MAPPED = "0000000000000000FFFF0000" if socket.htons(1) != 1 else "00000000000000000000FFFF"
 # Columns of the table: which socket, its peer, and the user it belongs to.
 _LOCAL, _PEER, _UID = 1, 2, 7
 
 
-def is_ours(peer: tuple[str, int], here: tuple[str, int], table: Path = _TABLE) -> bool:
+def is_ours(peer: tuple[str, int], here: tuple[str, int], tables: Sequence[Path] = TABLES) -> bool:
     """Say whether the socket at `peer`, connected to ours at `here`, is of our own user; both are (IPv4, port).
 
-    Where the kernel's table can't be read, or has no such socket, it is not: better no page than one for everybody.
+    Where the kernel's tables can't be read, or have no such socket, it is not: better no page than one for everybody.
     """
-    wanted = [_hex(peer), _hex(here)]
+    pair = [_hex(peer), _hex(here)]
+    # A socket of IPv6 that speaks IPv4 stands in the other table (RFC 4291, 2.5.5.2).
+    mapped = [_MAPPED + address for address in pair]
+    found = [row for table in tables for row in _rows(table) if row[_LOCAL : _PEER + 1] in (pair, mapped)]
+    return bool(found) and all(int(row[_UID]) == os.getuid() for row in found)
+
+
+def _rows(table: Path) -> list[list[str]]:
     try:
-        rows = table.read_text(encoding="ascii").splitlines()[1:]
+        return [row.split() for row in table.read_text(encoding="ascii").splitlines()[1:]]
     except OSError:
-        return False
-    found = [columns for row in rows if (columns := row.split())[_LOCAL : _PEER + 1] == wanted]
-    return bool(found) and all(int(columns[_UID]) == os.getuid() for columns in found)
+        return []
 
 
 def _hex(address: tuple[str, int]) -> str:

@@ -38,8 +38,10 @@ async def person(visit: Visit) -> Response:
 
 
 async def edit(visit: Visit) -> Response:
-    """Change what is known of somebody, as far as it was given."""
-    return await _change(visit, {name: visit.field(name) for name in _FIELDS})
+    """Change what is known of somebody, as far as it was given and is another."""
+    known = (await visit.call("person", who=str(visit.number)))["people"][0]
+    given = {name: visit.field(name) for name in _FIELDS}
+    return await _change(visit, {name: value for name, value in given.items() if value not in ("", known[name])})
 
 
 async def add_interest(visit: Visit) -> Response:

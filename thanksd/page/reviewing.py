@@ -9,15 +9,16 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from thanksd import states
+from thanksd import letters, states
 from thanksd.errors import DataError, ThanksdError, UsageError
 from thanksd.moments import from_iso
 from thanksd.page import views
-from thanksd.page.visit import Visit
+from thanksd.page.visit import Visit, page
 
 _WAITING = (states.DUE, states.OWED, states.SNOOZED)
 _LAST_LETTERS = 3
 _LATER = {"3h": "later_3h", "tomorrow 9:00": "later_tomorrow", "mon 9:00": "later_monday", "1w": "later_week"}
+SUBJECT_LIMIT, BODY_LIMIT = 200, 20_000  # as the verbs have them
 _HOW = ("in person", "by phone", "by card", "by message")
 
 
@@ -32,19 +33,33 @@ async def review(visit: Visit) -> Response:
         one, zone, now = await visit.one()
         if one["state"] in _WAITING:
             raise
-        return visit.show("letter.html", one=views.thanks(one, visit.words, zone, now), ways=_ways(one))
+        return _letter_page(visit, one, zone, now)
     one, prepared, zone, now = made["thanks"][0], made["prepared"], made["zone"], from_iso(made["now"])
     return visit.show(
         "review.html",
         one=views.thanks(one, visit.words, zone, now),
         prepared=prepared,
+        base=views.digest(prepared["subject"], prepared["body"]),
         findings=views.findings(prepared["findings"], visit.words),
         marked=views.marked(prepared["body"], prepared["findings"]),
         rows=views.rows_of(prepared["body"]),
         leaves=visit.words.moment(from_iso(prepared["leaves"]), now, zone),
         later=_LATER,
         how=_HOW,
+        dropped=visit.session.dropped.pop(visit.number, ""),
         **await _around(visit, one, zone, now),
+    )
+
+
+def _letter_page(visit: Visit, one: dict[str, Any], zone: str, now: datetime) -> Response:
+    """Show a letter on its way, or how a thanks ended; of a colleague's there is nothing to press."""
+    is_mine = visit.is_mine(one)
+    return visit.show(
+        "letter.html",
+        one=views.thanks(one, visit.words, zone, now),
+        ways=_ways(one) if is_mine else [],
+        is_mine=is_mine,
+        handed=visit.session.handed.get(visit.number),
     )
 
 
@@ -63,7 +78,8 @@ async def _around(visit: Visit, one: dict[str, Any], zone: str, now: datetime) -
     ]
     newest = sorted(sent, key=lambda each: str(each["letter"]["sent_at"]), reverse=True)[:_LAST_LETTERS]
     before = [
-        views.letter(each["letter"], visit.words, zone, now) | {"body": await _body_of(visit, each["id"])}
+        views.letter(each["letter"], visit.words, zone, now)
+        | {"body": await _body_of(visit, each["id"]), "owner": "" if visit.is_mine(each) else each["owner"]}
         for each in newest
     ]
     return {"before": before, "interests": found["people"][0]["interests"]}
@@ -72,7 +88,11 @@ async def _around(visit: Visit, one: dict[str, Any], zone: str, now: datetime) -
 async def _body_of(visit: Visit, number: int) -> str:
     raw = (await visit.call("letter_text", ref=str(number)))["letter_text"]
     message = email.parser.Parser(policy=email.policy.default).parsestr(raw)
-    return str(message.get_content())
+    try:
+        return str(message.get_content())
+    except (LookupError, ValueError):
+        # Of another program's making, taken in with another ledger.
+        return str(raw)
 
 
 async def letter(visit: Visit) -> Response:
@@ -84,9 +104,10 @@ async def letter(visit: Visit) -> Response:
 
 async def check(visit: Visit) -> Response:
     """Say what the check finds in a text that is being typed, as JSON; nothing is stored."""
-    subject, body = visit.form.get("subject", ""), _plain(visit.form.get("body", ""))
+    subject, body = _typed(visit)
     found = (await visit.call("check", ref=str(visit.number), subject=subject, body=body))["findings"]
-    shown = visit.show("findings.html", findings=views.findings(found, visit.words))
+    # Not by visit.show: what is to be said on the next page waits for that.
+    shown = page("findings.html", visit.words, findings=views.findings(found, visit.words))
     marks = str(views.marked(body, found))
     return JSONResponse({"findings": bytes(shown.body).decode(), "marked": marks})
 
@@ -94,35 +115,50 @@ async def check(visit: Visit) -> Response:
 # --- writing ---
 
 
-def _plain(text: str) -> str:
-    """Give a form's text with the ends of its lines as we have them (HTML: forms send CR LF)."""
-    return text.replace("\r\n", "\n").rstrip()
-
-
 def _typed(visit: Visit) -> tuple[str, str]:
-    return visit.field("subject"), _plain(visit.form.get("body", ""))
+    """Give subject and text as they would be stored. Raises DataError for what can't be."""
+    subject = letters.clean_line(visit.form.get("subject", ""), SUBJECT_LIMIT)
+    return subject, letters.clean_body(visit.form.get("body", ""), BODY_LIMIT)
+
+
+async def _store(visit: Visit, now: dict[str, Any], typed: tuple[str, str]) -> None:
+    """Keep the text as it was typed, unless another one was stored since the page was shown.
+
+    Raises UsageError then: what was typed is given back, and nothing of the other is lost.
+    """
+    if typed == (now["subject"], now["body"]):
+        return
+    if views.digest(now["subject"], now["body"]) != visit.field("base"):
+        raise UsageError(visit.words("changed_elsewhere"))
+    await visit.call("draft", ref=str(visit.number), subject=typed[0], body=typed[1])
 
 
 async def save(visit: Visit) -> Response:
     """Keep the text as it was typed."""
-    subject, body = _typed(visit)
-    await visit.call("draft", ref=str(visit.number), subject=subject, body=body)
+    now = (await visit.call("prepare", ref=str(visit.number), look=True))["prepared"]
+    await _store(visit, now, _typed(visit))
     visit.say(visit.words("saved"))
     return visit.go(f"/thanks/{visit.number}")
 
 
 async def another(visit: Visit) -> Response:
-    """Take another wording."""
+    """Take another wording; the text that stood there is shown once more on the next page."""
+    visit.session.dropped[visit.number] = visit.form.get("body", "")
     await visit.call("draft", ref=str(visit.number), another=True)
     return visit.go(f"/thanks/{visit.number}")
 
 
 async def facts(visit: Visit) -> Response:
-    """Note the address, the details or the language, as far as they were given."""
-    given: dict[str, object] = {name: visit.field(name) for name in ("email", "lang", "place", "about")}
-    given = {name: value for name, value in given.items() if value}
+    """Note what was given, as far as it differs from what is known; a `detail` is added to those there are."""
+    one, _, _ = await visit.one()
+    known = {"email": one["person"]["email"], "lang": one["person"]["lang"]}
+    given: dict[str, object] = {
+        name: value for name in known if (value := visit.field(name)) and value != (known[name] or "")
+    }
     if details := visit.lines("details"):
         given["details"] = details
+    if detail := visit.field("detail"):
+        given["details"] = [*one["details"], detail]
     try:
         found = await visit.call("edit", ref=str(visit.number), **given)
         visit.say(*found["notes"])
@@ -135,51 +171,75 @@ async def facts(visit: Visit) -> Response:
 
 
 async def send(visit: Visit) -> Response:
-    """Confirm the letter: exactly the text that stands on the page, and only where nothing new is to be said of it."""
-    sha256 = await _as_shown(visit, _typed(visit))
-    if not sha256:
-        return await review(visit)
-    letters = [{"thanks": visit.number, "sha256": sha256}]
+    """Confirm the letter: exactly the text that stands on the page, and only where nothing new is to be said of it.
+
+    It answers by the thanks' own page in any case: pressed twice, the second press shows the letter on its way.
+    """
+    here = f"/thanks/{visit.number}"
+    if await _is_confirmed(visit):
+        return visit.go(here)
     try:
-        result = await visit.call("confirm", letters=letters, overrides=visit.field("override").split())
+        sha256 = await _as_shown(visit, _typed(visit))
+        if sha256:
+            await _confirm(visit, sha256)
     except ThanksdError as error:
-        # The text is kept by now: it stands in the form again, and what went wrong above it.
+        if await _is_confirmed(visit):
+            return visit.go(here)
+        if not await _is_kept(visit):
+            raise
         visit.say_error(error)
-        return await review(visit)
-    if result["handed"]:
-        return visit.show("handed.html", one=result["handed"][0], number=visit.number)
-    return visit.go(f"/thanks/{visit.number}")
+    return visit.go(here)
 
 
-# What the page showed of a letter, and the form brings back.
-_SHOWN = ("to", "from", "by")
+async def _is_confirmed(visit: Visit) -> bool:
+    return (await visit.one())[0]["state"] not in _WAITING
+
+
+async def _is_kept(visit: Visit) -> bool:
+    """Say whether the text that was typed is the one that is stored: then the next page has it."""
+    now = (await visit.call("prepare", ref=str(visit.number), look=True))["prepared"]
+    return (now["subject"], now["body"]) == _typed(visit)
+
+
+async def _confirm(visit: Visit, sha256: str) -> None:
+    shown = [{"thanks": visit.number, "sha256": sha256}]
+    result = await visit.call("confirm", letters=shown, overrides=visit.field("override").split())
+    for handed in result["handed"]:
+        visit.session.handed[visit.number] = handed
 
 
 async def _as_shown(visit: Visit, typed: tuple[str, str]) -> str:
     """Build the letter that was shown, with the text as it was typed, and give its sha256; "" to look at it again.
 
-    That is: it goes to another address than the page said, or leaves otherwise; the stored text is not what was typed;
-    or the check says something of it that was not on the page.
+    That is: it goes to another name or address than the page said, or leaves otherwise; or the check says something of
+    it that was not on the page.
     """
     ref, seen = str(visit.number), set(visit.field("seen").split())
-    now = (await visit.call("prepare", ref=ref))["prepared"]
-    if _text_of(now) != typed:
-        await visit.call("draft", ref=ref, subject=typed[0], body=typed[1])
-        now = (await visit.call("prepare", ref=ref))["prepared"]
+    made = await visit.call("prepare", ref=ref)
+    if (made["prepared"]["subject"], made["prepared"]["body"]) != typed:
+        await _store(visit, made["prepared"], typed)
+        made = await visit.call("prepare", ref=ref)
+    now = made["prepared"]
     new = {one["code"] for one in now["findings"] if one["severity"] != "hint"} - seen
-    if _text_of(now) != typed or any((now[name] or "") != visit.field(name) for name in _SHOWN) or new:
+    is_same = all(str(made_of) == visit.form.get(name, "") for name, made_of in _shown_of(made).items())
+    if not is_same or new:
         visit.say(visit.words("look_again"))
     elif now["transport"] == "eml":
         visit.say(visit.words("by_terminal", number=visit.number))
     elif now["sha256"] is None:
-        visit.say(visit.words(f"missing_{now['missing'] or 'address'}"))
+        visit.say(visit.words(f"missing_{now['missing']}" if now["missing"] else "look_again"))
     else:
         return str(now["sha256"])
     return ""
 
 
-def _text_of(prepared: dict[str, Any]) -> tuple[str, str]:
-    return str(prepared["subject"]), str(prepared["body"]).rstrip()
+def _shown_of(made: dict[str, Any]) -> dict[str, object]:
+    """Give what the page shows of a letter beside its text, and the form brings back."""
+    now = made["prepared"]
+    names = ("to", "from", "by", "transport", "hold")
+    return {name: "" if now[name] is None else now[name] for name in names} | {
+        "shown_name": made["thanks"][0]["person"]["name"]
+    }
 
 
 async def leave_now(visit: Visit) -> Response:

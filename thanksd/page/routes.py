@@ -9,9 +9,10 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from thanksd.addresses import fold
 from thanksd.config import Config
 from thanksd.errors import NotFoundError, ThanksdError
 from thanksd.page import habit, lists, people, reviewing, secret
@@ -24,6 +25,26 @@ _STATIC = Path(__file__).parent / "static"
 # The only files there are: nothing that a browser asks for names a file.
 _FILES = {"page.css": "text/css", "page.js": "text/javascript", "icon.svg": "image/svg+xml"}
 _LONGEST_NUMBER = 12
+# Fields that nobody typed.
+_HIDDEN = frozenset(
+    {
+        "token",
+        "base",
+        "to",
+        "from",
+        "by",
+        "transport",
+        "hold",
+        "shown_name",
+        "seen",
+        "override",
+        "again",
+        "delay",
+        "how",
+    }
+)
+# Who is let in and asks for what is not there is no stranger.
+_NO_STRANGERS = frozenset({"no_page", "wrong_method", "failed"})
 
 Handler = Callable[[Visit], Awaitable[Response]]
 
@@ -65,6 +86,7 @@ class Routes:
     def __init__(self, call: Call, config: Callable[[], Config], visits: Visits, port: int, state: Path) -> None:
         self._call, self._config, self._visits, self._state = call, config, visits, state
         self.cookie = f"thanksd-{port}"
+        self._origin = f"http://127.0.0.1:{port}"
 
     def table(self) -> list[BaseRoute]:
         """Give the routes for Starlette."""
@@ -85,9 +107,20 @@ class Routes:
         """Give who answers what no route does."""
         return {HTTPException: self._no_route, Exception: self._failed}
 
-    def refused(self, error: RefusedError, form: Mapping[str, str]) -> Response:
-        """Answer who was not let in; what they typed is given back to them, as nothing was stored."""
-        return page("refused.html", self._words(), error.status, why=error.why, typed=_typed(form))
+    def refused(self, error: RefusedError, form: Mapping[str, str], path: str = "") -> Response:
+        """Answer who was not let in; what they typed is given back to them.
+
+        With `path` it may be looked at once more: a link in another page brings no cookie (SameSite), one here does.
+        """
+        return page(
+            "refused.html",
+            self._words(),
+            error.status,
+            why=error.why,
+            typed=_typed(form),
+            again=f"{self._origin}{path}" if path and error.why == "no_session" else "",
+            is_stranger=error.why not in _NO_STRANGERS,
+        )
 
     def _words(self) -> Words:
         return Words(self._config().me.language)
@@ -113,6 +146,7 @@ class Routes:
             form=request.state.form,
             query=request.query_params,
             number=_number(request.path_params.get("number", "0")),
+            me=fold(self._config().me.email),
         )
 
     async def _enter(self, request: Request) -> Response:
@@ -121,9 +155,10 @@ class Routes:
             return Response(status_code=204)
         entered = self._visits.enter(str(request.path_params["secret"]))
         if entered is None:
-            return page("refused.html", self._words(), 403, why="old_link", typed={})
+            return self.refused(RefusedError(403, "old_link"), {})
         session, target = entered
-        answer = RedirectResponse(target, status_code=303)
+        # A page that leads on: a redirect would be of whoever had the link, and SameSite keep the cookie back.
+        answer = page("enter.html", self._words(), target=target)
         answer.set_cookie(self.cookie, session.key, httponly=True, samesite="strict", path="/")
         return answer
 
@@ -131,12 +166,13 @@ class Routes:
         """Give the calendar to whoever has its secret: a calendar program has no session."""
         right = secret.read(self._state)
         if not right or not is_same(str(request.path_params["secret"]), right):
-            return page("refused.html", self._words(), 403, why="no_page", typed={})
+            return self.refused(RefusedError(403, "no_page"), {})
         return await habit.feed(self._call)
 
     async def _no_route(self, request: Request, error: HTTPException) -> Response:
         del request
-        return page("refused.html", self._words(), error.status_code, why="no_page", typed={})
+        why = "wrong_method" if error.status_code == 405 else "no_page"  # noqa: PLR2004  HTTP's own number
+        return self.refused(RefusedError(error.status_code, why), {})
 
     async def _failed(self, request: Request, error: Exception) -> Response:
         log.error("the page %s failed", request.url.path, exc_info=error)
@@ -145,7 +181,7 @@ class Routes:
 
 
 def _typed(form: Mapping[str, str]) -> dict[str, str]:
-    return {name: form[name] for name in ("subject", "body") if form.get(name)}
+    return {name: value for name, value in form.items() if value.strip() and name not in _HIDDEN}
 
 
 def _number(text: str) -> int:

@@ -51,12 +51,25 @@ class PageServer:
         if not page.enabled:
             return
         try:
-            self._socket = socket.create_server((HOST, page.port))
+            self._socket = self._listen(page.port)
         except OSError as error:
             log.warning("there is no review page: port %d can't be had: %s", page.port, error.strerror)
             return
         self._socket.setblocking(False)  # noqa: FBT003  socket's signature
         self._wait_for_visit(self._socket)
+
+    def _listen(self, port: int) -> socket.socket:
+        """Listen at this port; where any will do at the one of before, so that pages which are open find it again."""
+        kept = self._state / "page-port"
+        if port:
+            return socket.create_server((HOST, port))
+        try:
+            return socket.create_server((HOST, int(kept.read_text(encoding="ascii"))))
+        except (OSError, ValueError, OverflowError):
+            made = socket.create_server((HOST, 0))
+            with contextlib.suppress(OSError):
+                kept.write_text(f"{made.getsockname()[1]}\n", encoding="ascii")
+            return made
 
     async def stop(self) -> None:
         """Stop listening, once what is in hand was answered."""
@@ -68,8 +81,7 @@ class PageServer:
             self._server.should_exit = True
         if self._serving is not None:
             await asyncio.wait([self._serving], timeout=_GOODBYE_SECONDS + 1)
-        self._socket.close()
-        self._socket = None
+        self._close()
 
     @property
     def port(self) -> int:
@@ -81,7 +93,7 @@ class PageServer:
 
         Raises UnavailableError where there is no page.
         """
-        if not self.port:
+        if not (self.port and self._config().page.enabled):
             raise _no_page()
         key, link = self._visits.link(target)
         return f"http://{HOST}:{self.port}/enter/{key}", link
@@ -93,8 +105,10 @@ class PageServer:
                 "A calendar asks for ever at the same address, and the page's port is another one at each start.",
                 "thanksd config set page.port 8455, then: systemctl --user restart thanksd",
             )
-        if not self.port:
+        if not (self.port and self._config().page.enabled):
             raise _no_page()
+        if self.port != self._config().page.port:
+            raise ConfigError("The page has still another port.", "systemctl --user restart thanksd")
         return f"http://{HOST}:{self.port}/feed/{secret.make(self._state)}.ics"
 
     def _wait_for_visit(self, listening: socket.socket) -> None:
@@ -107,19 +121,30 @@ class PageServer:
 
     async def _serve(self, listening: socket.socket) -> None:
         """Answer until nobody asked for a while, then wait for the next visit."""
+        watch: asyncio.Task[None] | None = None
         try:
             server = self._server = await asyncio.get_running_loop().run_in_executor(None, self._make)
+            if self._is_ending:
+                return
             watch = asyncio.ensure_future(self._watch(server))
             # A copy, as uvicorn closes what it was given.
             await server.serve(sockets=[listening.dup()])
-            watch.cancel()
         except Exception:
             log.exception("the review page failed; it is there again at the next start")
+            # Whoever comes is refused at once, and no link is given any more.
+            self._close()
             return
         finally:
             self._server = None
+            if watch is not None:
+                watch.cancel()
         if not self._is_ending:
             self._wait_for_visit(listening)
+
+    def _close(self) -> None:
+        listening, self._socket = self._socket, None
+        if listening is not None:
+            listening.close()
 
     async def _watch(self, server: uvicorn.Server) -> None:
         with contextlib.suppress(TimeoutError):

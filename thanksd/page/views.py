@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +17,8 @@ from thanksd.page.words import Words
 
 # What stands in a finding's `where` instead of words.
 _PLACES = frozenset({"", "subject", "body", "to"})
-_SHOWN_FEW = 3
+_LEAVING = frozenset({states.QUEUED, states.SENDING})
+_WATCHED_SECONDS = 600
 
 
 def thanks(one: dict[str, Any], words: Words, zone: str, now: datetime) -> dict[str, Any]:
@@ -29,6 +31,7 @@ def thanks(one: dict[str, Any], words: Words, zone: str, now: datetime) -> dict[
         "state": one["state"],
         "state_words": words.state(one["state"]),
         "name": display_safe(person["name"]),
+        "full_name": person["name"],
         "first": display_safe(names.first(person["name"]) or person["name"]),
         "person": person["id"],
         "email": display_safe(person["email"] or ""),
@@ -56,6 +59,7 @@ def promise(one: dict[str, Any], words: Words, zone: str, now: datetime) -> dict
 def letter(one: dict[str, Any], words: Words, zone: str, now: datetime) -> dict[str, Any]:
     """Give a letter: its state in words, what the server said, and in how many seconds it leaves."""
     leaves = from_iso(one["send_after"])
+    seconds = max(0, round((leaves - now).total_seconds()))
     return {
         "state": one["state"],
         "state_words": words.state(one["state"]),
@@ -65,7 +69,9 @@ def letter(one: dict[str, Any], words: Words, zone: str, now: datetime) -> dict[
         "reply": display_safe(one["server_reply"] or ""),
         "sent": words.moment(from_iso(one["sent_at"]), now, zone) if one["sent_at"] else "",
         "leaves": words.moment(leaves, now, zone),
-        "seconds": max(0, round((leaves - now).total_seconds())),
+        "seconds": seconds,
+        # What waits for nothing but its hold leaves while somebody looks on.
+        "is_leaving": one["state"] in _LEAVING and not one["reason"] and seconds <= _WATCHED_SECONDS,
     }
 
 
@@ -105,3 +111,8 @@ def _mark(word: str, severity: str) -> Markup:
 def rows_of(text: str) -> int:
     """Say how many lines a box for this text needs, at sixty characters a line."""
     return min(40, max(8, 2 + sum(1 + len(line) // 60 for line in text.split("\n"))))
+
+
+def digest(subject: str, body: str) -> str:
+    """Name a text, so that a form can say which one it was made from."""
+    return hashlib.sha256(f"{subject}\0{body}".encode(errors="replace")).hexdigest()

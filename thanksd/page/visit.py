@@ -25,7 +25,10 @@ Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 @dataclass
 class Visit:
-    """One request: `form` is what was sent, `query` what stands behind the ?, `number` the one in the path."""
+    """One request: `form` is what was sent, `query` what stands behind the ?, `number` the one in the path.
+
+    `me` is the user's address, folded.
+    """
 
     call_verb: Call
     words: Words
@@ -33,6 +36,11 @@ class Visit:
     form: Mapping[str, str]
     query: Mapping[str, str]
     number: int
+    me: str
+
+    def is_mine(self, one: Mapping[str, Any]) -> bool:
+        """Say whether a thanks is the user's to answer; in a ledger of one's own all are."""
+        return one.get("owner", "") in ("", self.me)
 
     async def call(self, verb: str, **params: object) -> dict[str, Any]:
         """Run a verb. Raises the ThanksdError it has for people."""

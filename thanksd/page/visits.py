@@ -7,6 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 # A link is opened by a browser that a button started: that takes seconds, on a slow machine a minute.
 _LINK_SECONDS = 120.0
@@ -32,6 +33,9 @@ class Session:
     token: str
     until: float
     notices: list[str] = field(default_factory=list)
+    # By thanks: the text that another wording took the place of, and what opens a letter in the owner's mail program.
+    dropped: dict[int, str] = field(default_factory=dict)
+    handed: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 class Visits:

@@ -71,7 +71,7 @@ TABLE = {
 LOOKING = frozenset(
     {
         *("owed", "show", "outbox", "log", "people", "person", "summary", "letter_text", "whose", "export", "promises"),
-        *("stats", "feed", "check"),
+        *("stats", "feed", "check", "prepare"),
     }
 )
 

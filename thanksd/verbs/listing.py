@@ -30,7 +30,7 @@ def owed(
     """Give what is open, soonest first; everything with `everything`, or the thanks in one `state`.
 
     With `newest` also so many that were closed last. With `search` only those of people whose name or address has a
-    word that begins so, and then closed ones too.
+    word that begins so.
 
     Of a shared ledger the user's own, with `team` everybody's.
 

@@ -125,7 +125,10 @@ def _note_interests(
     """
     known = interests(connection, person)
     for start in no_longer:
-        gone = [one.id for one in known if fold(one.text).startswith(fold(start))]
+        # The one of these very words alone, else those that begin so.
+        gone = [one.id for one in known if fold(one.text) == fold(start)] or [
+            one.id for one in known if fold(one.text).startswith(fold(start))
+        ]
         if not gone:
             raise UsageError(
                 f"No interest begins with {display_safe(start)!r}. Nothing was changed.", "people show WHO"

@@ -26,18 +26,30 @@ if (letter) {
     clearTimeout(timer);
     timer = setTimeout(look, 400);
   });
-  letter.addEventListener("submit", () => { left = false; });
+  letter.addEventListener("submit", (event) => {
+    left = false;
+    clearTimeout(timer);
+    // Pressed twice is once.
+    if (letter.dataset.sent) event.preventDefault();
+    letter.dataset.sent = "yes";
+  });
+  window.addEventListener("pageshow", () => { delete letter.dataset.sent; });
   window.addEventListener("beforeunload", (event) => { if (left) event.preventDefault(); });
 }
 
 const countdown = document.querySelector(".countdown[data-seconds]");
 if (countdown) {
   const end = Date.now() + 1000 * Number(countdown.dataset.seconds), words = countdown.textContent;
+  // Then it is on its way, and the page says what became of it; a few times, as a server may take its time.
+  const again = () => {
+    const looks = Number(sessionStorage.getItem(location.pathname) || 0);
+    sessionStorage.setItem(location.pathname, String(Number(countdown.dataset.seconds) ? 1 : looks + 1));
+    if (Number(countdown.dataset.seconds) || looks < 8) location.reload();
+  };
   const tick = () => {
     const seconds = Math.max(0, Math.ceil((end - Date.now()) / 1000));
     if (/\d/.test(words)) countdown.textContent = words.replace(/\d+/, String(seconds));
-    // Then it is on its way, and the page says what became of it.
-    if (seconds) setTimeout(tick, 250); else setTimeout(() => location.reload(), 1500);
+    if (seconds) setTimeout(tick, 250); else setTimeout(again, 1500);
   };
   tick();
 }
