@@ -215,7 +215,7 @@ def memory_group() -> Iterator[Path]:
 @pytest.mark.parametrize(
     "after",
     [
-        cell("Ended otherwise", "Out of memory in a burst of 200", "soon", 0.2, daily=True),
+        cell("Ended otherwise", "Out of memory in a burst of 200", "soon", 0.2),
         cell("Ended otherwise", "Out of memory in a burst of 200", "a little later", 0.4),
         cell("Ended otherwise", "Out of memory in a burst of 200", "later", 0.7),
     ],
