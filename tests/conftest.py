@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Start.is_whole = bool(config.getoption("--whole-start"))
 
 
+# First: xdist reads the groups as its workers collect, and knows no mark that is put on after that.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep what needs the built package in one process: it is built, and installed for a user of the machine, once."""
     for item in items:

@@ -128,6 +128,12 @@ class Program(subprocess.Popen[bytes]):
         tie = ["setpriv", "--pdeathsig", "KILL"] if is_tied and not self._is_short else []
         super().__init__([*tie, *command], **options)
 
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Wait for its end; where the test failed it is killed first, as it may have been stopped and end never."""
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
     def _execute_child(
         self,
         args: Words,
