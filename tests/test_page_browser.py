@@ -79,6 +79,7 @@ def _visit(site: Site, browser: Browser, path: str = "/", **options: Any) -> Ite
             "request", lambda request: None if request.url.startswith(site.origin) else elsewhere.append(request.url)
         )
         page.goto(site.origin + site.link(path)[0])
+        page.wait_for_url(site.origin + path)
         yield page
         assert elsewhere == []
     finally:
