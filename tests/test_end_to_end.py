@@ -33,6 +33,7 @@ port = {port}
 security = "{security}"
 {more}
 [nudge]
+review = "terminal"
 terminal = "xterm"
 [send]
 undo = "{undo}"

@@ -103,7 +103,7 @@ def test_a_job_seeker_installs_answers_seven_questions_and_thanks_the_first_one(
             _seven_questions(sam, app_password)
             sam.until(lambda: "popup shown" in sam.screen)
             _opens_review(sam)
-            sam.until(lambda: "pressed ... terminal opened" in sam.screen)
+            sam.until(lambda: "pressed ... window opened" in sam.screen)
             _press_s(sam, 1)
             sam.sees("look in your inbox.", "~>")
             assert "sent ... look in your inbox. Ready. Met somebody? thanksd add" in _on_one_line(sam.screen)
@@ -148,7 +148,7 @@ def _install(sam: Login, source: Path) -> None:
 
 def _seven_questions(sam: Login, app_password: str) -> None:
     """Answer as somebody does to whom an app password is news, and an address gets a typing mistake."""
-    sam.types("thanksd init")
+    sam.types("thanksd init --set nudge.review=terminal")
     _answer(sam, ("1 Your name, as under a letter", "Sam Lee"), ("2 Your email address", "sam.lee@gmial.com"))
     _answer(sam, ("gmail.com? [Y/n]", ""))
     _answer(sam, ("3 How do letters leave? 1 through Gmail 2 my mail program 3 decide later  [1]", ""))
@@ -259,7 +259,7 @@ def test_an_assistant_sets_it_up_for_a_mentor_whose_letters_open_in_outlook(mach
     settle_in(machine_user)
     opened = machine_user.home / "opened"
     with login(machine_user, lines=50) as rosa:
-        rosa.types("thanksd init")
+        rosa.types("thanksd init --set nudge.review=terminal")
         _answer(rosa, ("1 Your name", "Rosa Okafor"), ("2 Your email address", "r.okafor@careers.example.org"))
         _answer(rosa, ("3 How do letters leave?", "1"), ("Its server, or who runs it", "microsoft"))
         text = _on_one_line(rosa.sees("Open them in Outlook on the web?  [Y]"))
@@ -271,7 +271,7 @@ def test_an_assistant_sets_it_up_for_a_mentor_whose_letters_open_in_outlook(mach
         _press_s(rosa, 1)
         _press_answer(rosa, "y")
         rosa.sees("Ready. Met somebody? thanksd add", "~>")
-        assert "popup shown ... pressed ... terminal opened ... sent" in _on_one_line(rosa.screen)
+        assert "popup shown ... pressed ... window opened ... sent" in _on_one_line(rosa.screen)
 
         rosa.runs("thanksd add Ada Lovelace ada@example.com -k mentoring -d 'how you listen & wait' --after 1s")
         shown = rosa.asks("draft", "2")["draft"]

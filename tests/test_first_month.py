@@ -102,7 +102,9 @@ def _month(user: MachineUser, folder: Path, host: str, address: str, me: str, wo
 
 def _sets_up(one: Login, me: str) -> None:
     # Without the weekly question: when it comes is another test's.
-    given = f"--set me.name='Sam Lee' --set me.email={me} --set send.undo=1s --set nudge.ask="
+    given = (
+        f"--set nudge.review=terminal --set me.name='Sam Lee' --set me.email={me} --set send.undo=1s --set nudge.ask="
+    )
     assert "Ready." in one.runs(f"thanksd init {given} --yes --no-practice <~/word")
 
 
@@ -328,7 +330,9 @@ def _takes_over(one: Login, month: Month) -> None:
     text = one.back()
     assert "This ledger is this machine's now." in text
     assert "Ada Lovelace: thanksd resolve 1" in text
-    assert "Ready." in one.runs("thanksd init --set send.undo=1s --yes --no-practice <~/word")
+    assert "Ready." in one.runs(
+        "thanksd init --set nudge.review=terminal --set send.undo=1s --yes --no-practice <~/word"
+    )
     one.runs("thanksd send 2 --yes")
     one.until(lambda: one.state(2) == "thanked")
     month.passes(one, timedelta(days=1))

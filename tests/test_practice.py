@@ -67,18 +67,18 @@ def test_init_watches_the_practice_letter_from_the_popup_to_ones_own_inbox(short
         }
         given = {"me.name": "Ada Byron", "me.email": USER, "transport.smtp.host": "localhost", "send.undo": "1s"}
         given |= {"transport.smtp.port": str(box.port), "transport.smtp.password_command": f"cat {word}"}
-        given |= {"nudge.terminal": "xterm", "nudge.quiet_hours": "00:00-23:59"}
+        given |= {"nudge.review": "terminal", "nudge.terminal": "xterm", "nudge.quiet_hours": "00:00-23:59"}
         words = [part for name, value in given.items() for part in ("--set", f"{name}={value}")]
         with daemon(environ=environ), terminal("init", *words, "--no-service", "--yes", lines=40, **environ) as one:
-            one.until("Press Review, then s.")
+            one.until("Press Review, then send it.")
             one.until("popup shown")
             wait_for(lambda: desktop.displayed() == 1)
             desktop.press("Review")
-            one.until("pressed ... terminal opened")
+            one.until("pressed ... window opened")
             _press_s(desktop, one)
             assert one.end() == 0
             text = " ".join(one.text.split())
-            assert "popup shown ... pressed ... terminal opened ... " in text
+            assert "popup shown ... pressed ... window opened ... " in text
             assert "sent ... look in your inbox. Ready. Met somebody? thanksd add" in text
     (letter,) = box.letters
     assert (letter.mail_from, letter.rcpt_tos) == (USER, [USER])
@@ -160,7 +160,7 @@ def test_whatever_is_done_with_it_ends_the_watching(
         assert "It waits for you, and asks no more: thanksd review" in capsys.readouterr().out
         assert practice.run(client(), "maildir")
     # That it was confirmed is said only where it was seen waiting.
-    assert f"terminal opened ... saved: {mail}" in capsys.readouterr().out.replace(" ... confirmed", "")
+    assert f"window opened ... saved: {mail}" in capsys.readouterr().out.replace(" ... confirmed", "")
 
 
 # In the ledger.

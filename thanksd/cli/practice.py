@@ -1,4 +1,4 @@
-"""The practice letter, watched step by step: popup, Review, a terminal, one key, and it left."""
+"""The practice letter, watched step by step: popup, Review, a window, one press, and it left."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(client: Client, transport: str) -> bool:
     except ThanksdError as error:
         say(f"No practice letter: {error.message} {error.hint}")
         return True
-    say("Now the real thing: a popup asks you to thank yourself. Press Review, then s.")
+    say("Now for real: a popup asks you to thank yourself. Press Review, then send it.")
     watcher = _Watcher(client, int(added["thanks"][0]["id"]), str(added["since"]))
     try:
         return watcher.watch()
@@ -83,7 +83,7 @@ class _Watcher:
             lambda: bool(self._seen["popup"] or self._is_over() or self._seen["review"]), _POPUP_SECONDS
         ):
             return self._no_popup()
-        for step, words in (("popup", "popup shown"), ("pressed", "pressed"), ("review", "terminal opened")):
+        for step, words in (("popup", "popup shown"), ("pressed", "pressed"), ("review", "window opened")):
             if not self._until(partial(self._is_done, step), _PERSON_SECONDS):
                 return self._left_alone()
             if self._seen[step]:
