@@ -420,6 +420,13 @@ def test_the_terminal_that_review_opens_is_named() -> None:
     assert one("terminal").message.startswith("Review opens sh")
 
 
+def test_the_browser_that_review_opens_the_page_in_is_named_where_there_is_a_screen() -> None:
+    private('[nudge]\nterminal = "sh -c"\n[page]\nbrowser = "cat"')
+    assert one("terminal", place(DISPLAY=":9")).message.startswith("Review opens the page by cat, else sh")
+    private('[nudge]\nreview = "terminal"\nterminal = "sh -c"\n[page]\nbrowser = "cat"')
+    assert one("terminal", place(DISPLAY=":9")).message.startswith("Review opens sh")
+
+
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 69)])
 def test_a_real_popup_is_shown_and_asked_about_until_it_is_answered(home: Path, answer: str, code: int) -> None:
     settings()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from thanksd.channels import Popup
 from thanksd.channels.desktop import Desktop
-from thanksd.channels.opener import terminal_argv
+from thanksd.channels.opener import browser_argv, has_screen, terminal_argv
 from thanksd.channels.servers import look
 from thanksd.checks import Finding, Place, look_at, mend, ok
 from thanksd.errors import UnavailableError
@@ -48,15 +48,28 @@ def _named(name: str, version: str) -> str:
 
 
 def terminal(place: Place) -> Iterator[Finding]:
-    """Look which terminal program a pressed Review would open."""
-    settings = place.settings().nudge
+    """Look what a pressed Review would open: the page in a browser, or which terminal program."""
+    settings, page = place.settings().nudge, _page(place)
     try:
         program = Path(terminal_argv(settings.terminal, [], place.environ)[0])
     except UnavailableError as error:
-        yield look_at("terminal", f"{error.message} Review can open nothing.", error.hint)
+        if page:
+            yield ok("terminal", f"{page}. {error.message}")
+        else:
+            yield look_at("terminal", f"{error.message} Review can open nothing.", error.hint)
         return
     real = program.resolve().name
-    yield ok("terminal", f"Review opens {program.name}" + (f" ({real})." if real != program.name else "."))
+    words = program.name + (f" ({real})" if real != program.name else "")
+    yield ok("terminal", f"{page}, else {words}." if page else f"Review opens {words}.")
+
+
+def _page(place: Place) -> str:
+    """Say by what Review opens the page, "" where it opens a terminal."""
+    settings = place.settings()
+    if settings.nudge.review == "terminal" or not settings.page.enabled or not has_screen(place.environ):
+        return ""
+    found = browser_argv(settings.page.browser, place.environ)
+    return f"Review opens the page by {Path(found[0]).name}" if found else ""
 
 
 @contextmanager
