@@ -314,8 +314,11 @@ def test_the_next_channel_says_once_which_one_was_sick_and_since_when(ledger: Le
     assert (first["popup"]["note"], second["popup"]["note"]) == ("Desktop not reached since 10:00.", "")
     ledger.later(days=1)
     sick = {"push": "2025-03-12T09:00:02Z", "mail": "2025-03-12T12:00:00Z"}
-    (first, _) = due(ledger, "desktop", sick=sick)
-    assert first["popup"]["note"] == "Push and mail not reached since Wed 10:00."
+    both = due(ledger, "desktop", sick=sick)
+    assert [(one["popup"]["note"], one["tells"]) for one in both] == [
+        ("Push not reached since Wed 10:00.", "push"),
+        ("Mail not reached since Wed 13:00.", "mail"),
+    ]
 
 
 def refuses(ledger: Ledger, *can: str, error: str = f"{REFUSED_LOGIN}: 535 5.7.8 no") -> list[str]:

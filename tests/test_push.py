@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,24 @@ def test_a_phone_is_told_the_name_alone_and_of_a_service_that_failed_no_token_is
     (one,) = mine.came
     assert (one["title"], one["message"]) == ("Thank Ada Lovelace?", "Best by today 15:00.")
     assert push.words(ADA, "details")[1] == "Coffee Tue 15:00 · why you left Rust Best by today 15:00. Draft is ready."
+
+
+def test_an_address_that_hangs_keeps_from_us_nothing_that_the_others_took(
+    mine: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "LIMIT", 5.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hangs = f"json://{TOKEN}@127.0.0.1:{silent.getsockname()[1]}/?rto=30"
+        receipt = show(hangs, mine.address)
+    assert receipt.error == "The push service (json): There was no answer within 5 seconds."
+    assert (receipt.shown, mine.titles) == (True, ["Thank Ada Lovelace?"])
+
+
+def test_what_is_not_written_as_an_address_is_not_told_as_a_services_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(push.names(f"{TOKEN},json://127.0.0.1:1/", os.environ))
+    assert TOKEN not in caught.value.message
+    assert asyncio.run(push.names("JSON://127.0.0.1:1/", os.environ)) == ["json"]
 
 
 _SLEEPER = """\
