@@ -232,12 +232,51 @@ def test_a_refused_login_is_tried_once_by_nudges_and_again_when_its_owner_saw_it
     add(after="1s")
     with daemon(quick=True):
         wait_for(lambda: query("SELECT 1 FROM nudge WHERE error LIKE '%535%'"))
+        assert [one.remedy for one in channels()] == ["Once it is mended: thanksd credentials test"]
         _looks_again()
         assert box.seen.count(b"AUTH ") == 1
         (home / "word").write_text("another one\n")
         assert thanksd("credentials", "test").code == 0
         _are_shown(1)
     assert [letter.rcpt_tos for letter in box.letters] == [["sam@example.org"]]
+
+
+MAILDIR = """\
+[me]
+email = "sam@example.org"
+[transport]
+kind = "maildir"
+maildir.path = "{home}/mail"
+[nudge]
+channels = {channels}
+quiet_hours = ""
+push_command = "cat {home}/push"
+"""
+
+
+def test_a_single_pass_finds_the_next_channel_by_itself(home: Path) -> None:
+    new_ledger()
+    configure(MAILDIR.format(home=home, channels=["push", "mail"]))
+    add(after="1s")
+    change(store_file(), "UPDATE thanks SET popup_at = datetime('now', '-11 minutes') || '.000000'")
+    assert thanksd("run", "--once").code == 0
+    assert query("SELECT channel, shown_at IS NOT NULL FROM nudge") == [("mail", 1)]
+    (one,) = (home / "mail" / "new").iterdir()
+    assert b"Subject: Thank Ada Lovelace?" in one.read_bytes()
+
+
+def test_what_came_due_in_an_absence_comes_as_one_also_where_a_slow_channel_failed_before(home: Path) -> None:
+    new_ledger()
+    configure(MAILDIR.format(home=home, channels=["push"]))
+    for name in ("Ada Lovelace", "Chen Wei"):
+        add(name, after="1s")
+    change(store_file(), "UPDATE thanks SET popup_at = datetime('now', '-11 minutes') || '.000000'")
+    with phone() as mine, daemon(quick=True, absence=(60.0, 0.2)):
+        wait_for(lambda: value("SELECT count(*) FROM nudge WHERE error LIKE '%push_command%'") == 2)
+        _looks_again()
+        (home / "push").write_text(f"{mine.address}\n")
+        _are_shown(2)
+    assert mine.titles == ["2 people to thank"]
 
 
 def _looks_again() -> None:

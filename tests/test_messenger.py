@@ -17,6 +17,8 @@ from thanksd.credentials import CredentialsError
 from thanksd.errors import TryLaterError
 from thanksd.health import FIRST_PAUSE, Healths
 from thanksd.messenger import Messenger, _Tried
+from thanksd.page.visits import Link
+from thanksd.reminder import Reminder
 
 Take = Callable[[Popup], Awaitable[_Tried]]
 
@@ -39,13 +41,13 @@ class Rig:
         self.ledger, self.health, self.failing = ledger, Healths(), 0
         self.shown = 0
         config = ledger._config
-        self.messenger = _Messenger(self._call, _nothing, lambda: config, "", {}, self.health, self._on_shown)
+        self.messenger = _Messenger(self.call, _nothing, lambda: config, "", {}, self.health, self._on_shown)
         self.messenger.take = take
 
     def _on_shown(self) -> None:
         self.shown += 1
 
-    async def _call(self, verb: str, params: dict[str, Any]) -> dict[str, Any]:
+    async def call(self, verb: str, params: dict[str, Any]) -> dict[str, Any]:
         if verb.startswith("nudges_") and self.failing:
             self.failing -= 1
             raise TryLaterError("The ledger is busy.")
@@ -127,6 +129,35 @@ def test_a_messenger_that_is_stopped_gives_back_what_it_has_not_begun(ledger: Le
     asyncio.run(run())
     assert rig.messenger.is_under_way is False
     assert [nudge["occasion"] for nudge in rig.due()] == ["ask"]
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_popups_behind_one_that_failed_are_due_again_also_where_that_can_not_be_noted(
+    tmp_path: Path, failing: int
+) -> None:
+    ledger = Ledger(tmp_path / "t.db", quiet_hours="", channels=("desktop",), ask="wed 11:00")
+    ledger.call("next_moment")
+    ledger.add("Ada Lovelace", after="1h")
+    ledger.now = datetime(2025, 3, 12, 10, 30, tzinfo=UTC)
+    rig = Rig(ledger, takes)
+    no_bus = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    reminder = Reminder(rig.call, _nothing, lambda: ledger._config, [], no_bus, "", _no_page)
+
+    async def run() -> bool:
+        rig.failing = failing
+        return await reminder.remind(ledger.due())
+
+    if failing:
+        with pytest.raises(TryLaterError):
+            asyncio.run(run())
+    else:
+        assert asyncio.run(run()) is False
+    ledger.later(seconds=1)
+    assert [nudge["occasion"] for nudge in ledger.due()] == ["thanks", "ask"][failing:]
+
+
+def _no_page(path: str) -> tuple[str, Link]:
+    raise AssertionError(path)
 
 
 def test_a_channel_that_fails_by_a_mistake_is_sick_and_left_alone_like_any_other(ledger: Ledger) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import importlib.util
 import os
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,6 +106,20 @@ def test_a_helper_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -
     assert time.monotonic() - began < 15
     status = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/status")
     desktop_rigs.wait_for(lambda: not status.exists() or "zombie" in status.read_text(), 10)
+
+
+_LATE = """\
+import time
+from thanksd.channels.helper import serve
+serve(lambda request: time.sleep(60), 0.5)
+"""
+
+
+def test_a_helper_whose_daemon_was_killed_ends_by_itself() -> None:
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", _LATE], input=b"{}", capture_output=True, check=False)
+    assert (done.returncode, b"TimeoutError" in done.stderr) == (1, True)
+    assert time.monotonic() - began < 30
 
 
 def test_without_apprise_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
