@@ -74,7 +74,7 @@ def test_a_mail_that_arrives_opens_the_channel_that_a_refused_login_closed_and_l
     place = Place(store_url(), config_file(), os.environ, datetime.now(UTC), offline=False)
     assert reaching.sent(place, "mail").state == "ok"
     assert value("SELECT error FROM nudge") == "The login was refused, and works since."
-    assert value("SELECT state FROM letter") == "deferred"
+    assert value("SELECT reason FROM letter") == "credentials"
 
 
 def test_a_real_nudge_goes_to_each_channel_and_each_is_asked_about(home: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from daemon_rigs import Ledger
 
-from thanksd.channels import Popup, Receipt
+from thanksd.channels import Popup, Receipt, mail
 from thanksd.credentials import CredentialsError
 from thanksd.errors import TryLaterError
 from thanksd.health import FIRST_PAUSE, Healths
@@ -179,6 +179,36 @@ def test_a_locked_keyring_does_not_open_its_window_again_and_again(ledger: Ledge
     rig = Rig(ledger, asks)
     rig.bring()
     assert rig.health["push"]._try_again - time.monotonic() == pytest.approx(seconds, abs=20)
+
+
+def test_a_mail_whose_password_can_not_be_read_is_left_alone_as_long(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text(_NO_PASSWORD)
+    (tmp_path / "config.toml").chmod(0o600)
+
+    async def in_this_process(_module: str, request: dict[str, Any], *_: object) -> dict[str, Any]:
+        return mail._act(request)
+
+    monkeypatch.setattr(mail, "ask", in_this_process)
+    rig = Rig(ledger, takes)
+    rig.messenger._config_file = str(tmp_path / "config.toml")
+    tried = asyncio.run(rig.messenger._try("mail", rig.due()[0]))
+    assert (tried.receipt.shown, tried.pause) == (False, 3600.0)
+    assert "password_command failed with status 1" in tried.receipt.error
+
+
+_NO_PASSWORD = """\
+[me]
+email = "sam@example.org"
+[transport]
+kind = "smtp"
+[transport.smtp]
+host = "127.0.0.1"
+port = 1
+security = "none"
+password_command = "false"
+"""
 
 
 def test_a_channel_that_was_taken_out_of_the_settings_is_sick_no_more() -> None:

@@ -79,8 +79,8 @@ def test_an_address_that_hangs_keeps_from_us_nothing_that_the_others_took(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         hangs = f"json://{TOKEN}@127.0.0.1:{silent.getsockname()[1]}/?rto=30"
         receipt = show(hangs, mine.address)
-    assert receipt.error == "The push service (json): There was no answer within 5 seconds."
     assert (receipt.shown, mine.titles) == (True, ["Thank Ada Lovelace?"])
+    assert receipt.error == "The push service (json): There was no answer within 5 seconds."
 
 
 def test_what_is_not_written_as_an_address_is_not_told_as_a_services_name() -> None:
