@@ -10,7 +10,7 @@ import pytest
 from daemon_rigs import Ledger
 
 from thanksd import config
-from thanksd.channels import REFUSED_LOGIN
+from thanksd.channels import PERHAPS, REFUSED_LOGIN
 
 ALL = ("desktop", "push", "mail")
 
@@ -314,5 +314,136 @@ def test_the_next_channel_says_once_which_one_was_sick_and_since_when(ledger: Le
     assert (first["popup"]["note"], second["popup"]["note"]) == ("Desktop not reached since 10:00.", "")
     ledger.later(days=1)
     sick = {"push": "2025-03-12T09:00:02Z", "mail": "2025-03-12T12:00:00Z"}
-    (first, _) = due(ledger, "desktop", sick=sick)
-    assert first["popup"]["note"] == "Push and mail not reached since Wed 10:00."
+    both = due(ledger, "desktop", sick=sick)
+    assert [(one["popup"]["note"], one["tells"]) for one in both] == [
+        ("Push not reached since Wed 10:00.", "push"),
+        ("Mail not reached since Wed 13:00.", "mail"),
+    ]
+
+
+def refuses(ledger: Ledger, *can: str, error: str = f"{REFUSED_LOGIN}: 535 5.7.8 no") -> list[str]:
+    """Try what is due where mails meet this error, and the others another one; give the channels it took."""
+    found = due(ledger, *can)
+    for nudge in found:
+        words = error if nudge["channel"] == "mail" else f"No {nudge['channel']}."
+        ledger.call("nudges_failed", ids=nudge["ids"], channel=nudge["channel"], error=words)
+    return [nudge["channel"] for nudge in found]
+
+
+def tries(ledger: Ledger, minutes: int, *can: str, error: str = f"{REFUSED_LOGIN}: 535 5.7.8 no") -> list[str]:
+    """Let programs that know nothing of each other try what is due every 10 minutes, and give the channels it took."""
+    seen = []
+    for _ in range(minutes // 10):
+        seen += refuses(ledger, *can, error=error)
+        ledger.later(minutes=10)
+    return seen
+
+
+def test_no_other_channels_failure_makes_a_refused_login_forgotten(tmp_path: Path) -> None:
+    ledger = new(tmp_path, "mail", "push", ask="wed 11:00")
+    ledger.call("next_moment")
+    ledger.add("Ada Lovelace", after="1h", promises=["the paper by fri"])
+    ledger.now = datetime(2025, 3, 13, 16, tzinfo=UTC)
+    assert fails(ledger, "push") == ["push"] * 3
+    seen = tries(ledger, 60, "mail", "push")
+    assert (seen.count("mail"), "push" in seen) == (3, True)
+    ledger.later(hours=4, minutes=50)
+    assert "mail" not in refuses(ledger)
+    ledger.later(minutes=15)
+    assert refuses(ledger)[0] == "mail"
+    # The nudge that climbed is due since its own moment all the while, and no row came with each of its tries.
+    assert len(rows(ledger, "id")) < 12
+
+
+@pytest.mark.parametrize("how", ["mail", "letter", "release"])
+def test_mail_that_is_known_to_leave_again_is_open_again(tmp_path: Path, how: str) -> None:
+    ledger = new(tmp_path, "mail")
+    coffee(ledger, "Ada Lovelace", "Chen Wei")
+    first, second = due(ledger)
+    ledger.call("nudges_failed", ids=first["ids"], error=f"{REFUSED_LOGIN}: 535 5.7.8 no")
+    assert due(ledger) == []
+    if how == "mail":
+        ledger.call("nudges_shown", ids=second["ids"])
+    elif how == "release":
+        ledger.call("release")
+    else:
+        _send_a_letter(ledger, tmp_path)
+    ledger.later(seconds=61)
+    assert first["ids"] in [one["ids"] for one in due(ledger)]
+
+
+def _send_a_letter(ledger: Ledger, folder: Path) -> None:
+    maildir = config.Transport(kind="maildir", maildir=config.Maildir(path=str(folder / "mail")))
+    ledger._config = config.Config(me=ledger._config.me, transport=maildir, nudge=ledger._config.nudge)
+    with ledger.store.write() as connection:
+        connection.exec_driver_sql("UPDATE thanks SET state = 'confirmed' WHERE id = 2")
+        letter = (
+            _LETTER.format(state="queued", reason="", seat="")
+            .replace("SELECT 1", "SELECT 2")
+            .replace("WHERE id = 1", "WHERE id = 2")
+        )
+        connection.exec_driver_sql(letter.replace("'s', 'a'", "'sam@example.org', 'ada@example.com'"))
+    ledger.later(seconds=61)
+    ledger.call("dispatch")
+    assert ledger.state(2) == "thanked"
+
+
+def test_a_mail_that_may_have_come_is_not_mailed_again_for_hours_and_counts_as_one_of_the_day(tmp_path: Path) -> None:
+    ledger = new(tmp_path, "mail", "push")
+    _by_the_table(ledger, "Ada")
+    assert refuses(ledger, error=f"{PERHAPS}: no answer") == ["mail"]
+    assert "mail" not in tries(ledger, 20, "mail", "push", error="")
+    assert shows(ledger) == ["push"]
+    assert [channel for channel, _ in rows(ledger, "channel, id")] == ["mail", "push"]
+    # It was one of three, whether it came or not.
+    for name, seen in (("Chen", ["push"]), ("Tom", [])):
+        ledger.add(name, after="1s")
+        with ledger.store.write() as connection:
+            connection.exec_driver_sql("UPDATE thanks SET outright = 0")
+        ledger.later(minutes=11)
+        assert shows(ledger) == seen
+    ledger.later(hours=4)
+    assert ledger.call("due_nudges", channel="mail")["closed"] == []
+
+
+def test_a_late_failure_takes_nothing_back_that_was_shown_or_taken_meanwhile(tmp_path: Path) -> None:
+    ledger = new(tmp_path, "mail", "desktop", "terminal")
+    coffee(ledger)
+    (mailed,) = due(ledger, "mail")
+    ledger.later(minutes=11)
+    (popup,) = due(ledger, "desktop")
+    assert popup["ids"] == mailed["ids"]
+    ledger.call("nudges_failed", ids=mailed["ids"], channel="mail", error="Too late.")
+    assert ledger.popup_at(1) > ledger.now
+    ledger.call("nudges_shown", ids=popup["ids"], popup_id=1, server=":1.1")
+    planned = ledger.popup_at(1)
+    ledger.call("nudges_failed", ids=mailed["ids"], error="Later still.")
+    assert (ledger.popup_at(1), planned > ledger.now) == (planned, True)
+
+
+def test_what_is_under_way_has_its_place_among_the_days_three(tmp_path: Path) -> None:
+    ledger = new(tmp_path, "desktop", "push")
+    coming = []
+    for names, channel in ((("Ada", "Ben"), "push"), (("Chen", "Tom"), "desktop")):
+        for name in names:
+            ledger.add(name, after="1s")
+        with ledger.store.write() as connection:
+            connection.exec_driver_sql("UPDATE thanks SET outright = 0")
+        ledger.later(minutes=11 if channel == "push" else 0, seconds=2)
+        coming.append(due(ledger, channel))
+    assert [len(found) for found in coming] == [2, 1]
+    # The receipts of what was under way say whether there is room: asked again in a minute, not tomorrow.
+    for nudge in coming[0]:
+        ledger.call("nudges_failed", ids=nudge["ids"], channel="push", error="No phone.")
+    ledger.call("nudges_shown", ids=coming[1][0]["ids"], popup_id=1, server=":1.1")
+    ledger.later(minutes=1)
+    assert len(due(ledger, "desktop")) == 1
+
+
+def test_a_nudge_that_was_not_even_tried_keeps_the_error_that_it_has(ledger: Ledger) -> None:
+    coffee(ledger, "Ada Lovelace", "Chen Wei")
+    first, second = due(ledger)
+    ledger.call("nudges_failed", ids=first["ids"], error="No desktop.")
+    for nudge in (first, second):
+        ledger.call("nudges_failed", ids=nudge["ids"], error="It waited.", tried=False)
+    assert rows(ledger, "error") == [("No desktop.",), ("It waited.",)]

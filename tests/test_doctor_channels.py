@@ -8,13 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cli_rigs import config_file, configure, new_ledger
-from daemon_rigs import store_url
+from cli_rigs import change, config_file, configure, new_ledger, store_file
+from daemon_rigs import add, confirm, store_url, value
 from push_rigs import phone
 from terminal_rigs import terminal
 
 from thanksd import checks
-from thanksd.checks import Finding, Place
+from thanksd.channels import REFUSED_LOGIN
+from thanksd.checks import Finding, Place, reaching
+from thanksd.database import open_store
 
 TOML = """\
 [me]
@@ -56,6 +58,23 @@ def test_a_channel_that_can_not_be_used_is_named_with_what_mends_it(
     settings(home, "push")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     assert channels()[0].remedy.startswith("Install it: make install EXTRAS=push")
+
+
+def test_a_mail_that_arrives_opens_the_channel_that_a_refused_login_closed_and_lets_no_letter_leave(
+    home: Path,
+) -> None:
+    new_ledger()
+    settings(home, "mail")
+    confirm(add())
+    refused = "INSERT INTO nudge (occasion, channel, due_at, attempted_at, error) VALUES ('ask', 'mail', ?, ?, ?)"
+    moment = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
+    change(store_file(), refused, moment, moment, f"{REFUSED_LOGIN}: 535 no")
+    change(store_file(), "UPDATE nudge SET seat = ?", open_store(store_url()).seat)
+    change(store_file(), "UPDATE letter SET state = 'deferred', reason = 'credentials'")
+    place = Place(store_url(), config_file(), os.environ, datetime.now(UTC), offline=False)
+    assert reaching.sent(place, "mail").state == "ok"
+    assert value("SELECT error FROM nudge") == "The login was refused, and works since."
+    assert value("SELECT reason FROM letter") == "credentials"
 
 
 def test_a_real_nudge_goes_to_each_channel_and_each_is_asked_about(home: Path) -> None:

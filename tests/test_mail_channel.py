@@ -6,6 +6,8 @@ import asyncio
 import email.policy
 import os
 import re
+import signal
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -17,10 +19,10 @@ import pytest
 from cli_rigs import change, configure, new_ledger, store_file, thanksd
 from daemon_rigs import add, client, daemon, query, store_url, value, wait_for
 from push_rigs import TOKEN, phone
-from smtp_rigs import USER, Mailbox, mail_server
+from smtp_rigs import DROP, SILENT, USER, Mailbox, Scripted, mail_server
 
 from thanksd import checks, config
-from thanksd.channels import mail, popups
+from thanksd.channels import PERHAPS, helper, mail, popups
 from thanksd.checks import Finding, Place
 
 WORD = "the right one"
@@ -72,7 +74,7 @@ def test_a_mail_to_oneself_says_who_is_to_be_thanked_and_that_no_hand_wrote_it(h
     told = asyncio.run(
         mail.show(ADA._replace(note="Desktop not reached since 09:00."), "", None, str(_config()), os.environ)
     )
-    assert (told.receipt.shown, told.receipt.error, told.is_refused) == (True, "", False)
+    assert (told.receipt.shown, told.receipt.error, told.wants_password) == (True, "", False)
     (file,) = (home / "mail" / "new").iterdir()
     one = read(file.read_bytes())
     assert one["Subject"] == "Thank Ada Lovelace? (coffee Tue)"
@@ -86,6 +88,64 @@ def test_a_mail_to_oneself_says_who_is_to_be_thanked_and_that_no_hand_wrote_it(h
 
 def _config() -> Path:
     return Path(os.environ["XDG_CONFIG_HOME"]) / "thanksd" / "config.toml"
+
+
+@pytest.mark.parametrize(
+    ("dot", "error"),
+    [
+        (SILENT, f"{PERHAPS}: No answer to the letter: The connection broke"),
+        (DROP, f"{PERHAPS}: No answer to the letter"),
+    ],
+)
+def test_a_mail_whose_dot_was_not_answered_may_have_come_and_its_child_is_not_ended_before_it_says_so(
+    home: Path, dot: str, error: str
+) -> None:
+    with Scripted({".": dot}) as server:
+        settings_of(server.port, home)
+        request = {"config": str(_config()), "subject": "Thank Ada?", "text": "Now.", "event": {"at": "nonsense"}}
+        before = signal.signal(signal.SIGALRM, helper._late)
+        signal.setitimer(signal.ITIMER_REAL, 3.0 if dot == SILENT else 20.0)
+        try:
+            said = mail._act(request)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    assert (said["shown"], said["error"][: len(error)]) == (False, error)
+    # What can't be made of the thanks' entry is left out.
+    assert b"text/calendar" not in server.seen
+
+
+def settings_of(port: int, home: Path) -> None:
+    configure(SMTP.format(port=port, user=USER, home=home, channels=["mail"]).replace("password_command", "#"))
+    configure(_config().read_text().replace("[nudge]", 'auth = "none"\n[nudge]'))
+
+
+_SLOW_WORD = """\
+import os, subprocess, sys
+open(sys.argv[1], "w").write(str(os.getpid()))
+subprocess.run(["sleep", "60"])
+"""
+
+
+def test_what_reads_the_password_is_ended_with_the_mail_that_is_given_up(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text(_SLOW_WORD)
+    pid = tmp_path / "pid"
+    configure(
+        SMTP.format(port=1, user=USER, home=home, channels=["mail"]).replace(
+            f"cat {home}/word", f"{sys.executable} {tmp_path}/slow.py {pid}"
+        )
+    )
+
+    async def give_up() -> None:
+        task = asyncio.ensure_future(mail.show(ADA, "", None, str(_config()), os.environ))
+        await asyncio.to_thread(wait_for, lambda: pid.exists() and pid.read_text())
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(give_up())
+    status = Path(f"/proc/{pid.read_text()}/status")
+    wait_for(lambda: not status.exists() or "zombie" in status.read_text(), 5)
 
 
 def test_a_calendar_can_be_attached() -> None:
@@ -172,15 +232,51 @@ def test_a_refused_login_is_tried_once_by_nudges_and_again_when_its_owner_saw_it
     add(after="1s")
     with daemon(quick=True):
         wait_for(lambda: query("SELECT 1 FROM nudge WHERE error LIKE '%535%'"))
-        _looks_again()
-        # Another channel's error took the place of the first one in the row: the daemon knows it all the same.
-        change(store_file(), "UPDATE nudge SET error = 'No phone.'")
+        assert [one.remedy for one in channels()] == ["Once it is mended: thanksd credentials test"]
         _looks_again()
         assert box.seen.count(b"AUTH ") == 1
         (home / "word").write_text("another one\n")
         assert thanksd("credentials", "test").code == 0
         _are_shown(1)
     assert [letter.rcpt_tos for letter in box.letters] == [["sam@example.org"]]
+
+
+MAILDIR = """\
+[me]
+email = "sam@example.org"
+[transport]
+kind = "maildir"
+maildir.path = "{home}/mail"
+[nudge]
+channels = {channels}
+quiet_hours = ""
+push_command = "cat {home}/push"
+"""
+
+
+def test_a_single_pass_finds_the_next_channel_by_itself(home: Path) -> None:
+    new_ledger()
+    configure(MAILDIR.format(home=home, channels=["push", "mail"]))
+    add(after="1s")
+    change(store_file(), "UPDATE thanks SET popup_at = datetime('now', '-11 minutes') || '.000000'")
+    assert thanksd("run", "--once").code == 0
+    assert query("SELECT channel, shown_at IS NOT NULL FROM nudge") == [("mail", 1)]
+    (one,) = (home / "mail" / "new").iterdir()
+    assert b"Subject: Thank Ada Lovelace?" in one.read_bytes()
+
+
+def test_what_came_due_in_an_absence_comes_as_one_also_where_a_slow_channel_failed_before(home: Path) -> None:
+    new_ledger()
+    configure(MAILDIR.format(home=home, channels=["push"]))
+    for name in ("Ada Lovelace", "Chen Wei"):
+        add(name, after="1s")
+    change(store_file(), "UPDATE thanks SET popup_at = datetime('now', '-11 minutes') || '.000000'")
+    with phone() as mine, daemon(quick=True, absence=(60.0, 0.2)):
+        wait_for(lambda: value("SELECT count(*) FROM nudge WHERE error LIKE '%push_command%'") == 2)
+        _looks_again()
+        (home / "push").write_text(f"{mine.address}\n")
+        _are_shown(2)
+    assert mine.titles == ["2 people to thank"]
 
 
 def _looks_again() -> None:

@@ -140,6 +140,28 @@ def test_a_popup_that_was_not_shown_or_lost_its_buttons_comes_again(desk: Desk) 
     assert len(popups(desk)) == 1
 
 
+def test_one_kept_and_taken_back_while_its_popup_could_not_be_shown_comes_once(desk: Desk) -> None:
+    desk("done", ref=str(desk.add(promises=["the paper by friday"])))
+    at(desk, THURSDAY_NINE)
+    (one,) = [one for one in desk("due_nudges", channel="desktop")["nudges"] if one["occasion"] == "promise"]
+    desk("nudges_failed", ids=one["ids"], error="no server")
+    desk("promise_done", number=1)
+    desk("promise_done", number=1, undo=True)
+    desk.clock.forward(days=1)
+    assert len(popups(desk)) == 1
+    desk.clock.forward(seconds=61)
+    assert popups(desk) == []
+
+
+def test_of_two_the_one_that_has_a_day_is_named_first(desk: Desk) -> None:
+    desk("done", ref=str(desk.add(promises=["an intro to Tom"])))
+    desk("done", ref=str(desk.add("Bob Ray", promises=["the slides"])))
+    desk("done", ref=str(desk.add("Cy Young", promises=["the paper by friday"])))
+    desk.clock.forward(days=7)
+    (one,) = popups(desk)
+    assert one["popup"]["body"].startswith("the paper\n")
+
+
 def test_a_promise_kept_elsewhere_takes_its_popup_from_the_screen(desk: Desk) -> None:
     desk("done", ref=str(desk.add(promises=["the paper by friday"])))
     at(desk, THURSDAY_NINE)

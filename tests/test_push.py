@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import os
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +72,24 @@ def test_a_phone_is_told_the_name_alone_and_of_a_service_that_failed_no_token_is
     assert push.words(ADA, "details")[1] == "Coffee Tue 15:00 · why you left Rust Best by today 15:00. Draft is ready."
 
 
+def test_an_address_that_hangs_keeps_from_us_nothing_that_the_others_took(
+    mine: Phone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "LIMIT", 5.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hangs = f"json://{TOKEN}@127.0.0.1:{silent.getsockname()[1]}/?rto=30"
+        receipt = show(hangs, mine.address)
+    assert (receipt.shown, mine.titles) == (True, ["Thank Ada Lovelace?"])
+    assert receipt.error == "The push service (json): There was no answer within 5 seconds."
+
+
+def test_what_is_not_written_as_an_address_is_not_told_as_a_services_name() -> None:
+    with pytest.raises(ConfigError) as caught:
+        asyncio.run(push.names(f"{TOKEN},json://127.0.0.1:1/", os.environ))
+    assert TOKEN not in caught.value.message
+    assert asyncio.run(push.names("JSON://127.0.0.1:1/", os.environ)) == ["json"]
+
+
 _SLEEPER = """\
 import pathlib, subprocess, sys, time
 child = subprocess.Popen(["sleep", "20"])
@@ -85,6 +106,20 @@ def test_a_helper_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -
     assert time.monotonic() - began < 15
     status = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/status")
     desktop_rigs.wait_for(lambda: not status.exists() or "zombie" in status.read_text(), 10)
+
+
+_LATE = """\
+import time
+from thanksd.channels.helper import serve
+serve(lambda request: time.sleep(60), 0.5)
+"""
+
+
+def test_a_helper_whose_daemon_was_killed_ends_by_itself() -> None:
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", _LATE], input=b"{}", capture_output=True, check=False)
+    assert (done.returncode, b"TimeoutError" in done.stderr) == (1, True)
+    assert time.monotonic() - began < 30
 
 
 def test_without_apprise_the_command_that_installs_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

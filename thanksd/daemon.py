@@ -69,6 +69,7 @@ class Daemon:
             environ,
             config_file,
             self._page.link,
+            self._absence.end,
         )
         self._listener = Listener(
             paths.socket_file(store), Path(config_file), self._call, self._lines, self._changed, self._asked
@@ -84,13 +85,19 @@ class Daemon:
             if once:
                 # Popups that stand would be shown anew at each such run.
                 self._reminder.shows_again = False
-                self._complain(await self._pass())
-                await self._reminder.messenger.finish()
+                await self._pass_once()
                 await self._letters_are_carried()
             else:
                 await self._serve()
         finally:
             await self._close()
+
+    async def _pass_once(self) -> None:
+        """Do one pass, and another one for what a slow channel did not take: no later run knows that it failed."""
+        self._complain(await self._pass())
+        while self._reminder.messenger.is_under_way:
+            await self._reminder.messenger.finish()
+            self._complain(await self._pass())
 
     async def _serve(self) -> None:
         await self._listener.start()
@@ -177,7 +184,8 @@ class Daemon:
         self._absence.look(here, waited=waited, paused=paused)
         # A single pass comes from its owner's hand, or from a timer of theirs: it can't wait.
         left = self._absence.left(here, self._reminder.there_since) if self._scheduler.running else 0.0
-        if not left and not paused and not waited:
+        # What is under way may come back, and is of the absence still.
+        if not left and not paused and not waited and not self._reminder.messenger.is_under_way:
             self._absence.end()
         return now() + timedelta(seconds=left) if left else None
 
@@ -196,11 +204,11 @@ class Daemon:
     async def _remind(self) -> None:
         """Show what is due, each on its channel; where one turns out not to work, ask what goes on another."""
         while can := self._reminder.can_try():
-            sick, together = self._reminder.health.news(), self._absence.is_over
+            sick, together = self._reminder.news(), self._absence.is_over
             found = await self._call("due_nudges", {"channel": can, "together": together, "sick": sick})
             due, self._reminder.closed = found["nudges"], found["closed"]
             if await self._reminder.remind(due):
-                if due or self._reminder.works:
+                if not due and self._reminder.works and not self._reminder.messenger.is_under_way:
                     self._absence.end()
                 break
         if self._reminder.prints:
@@ -272,7 +280,7 @@ class Daemon:
             return {"url": self._page.feed() if params.get("feed") else self._page.link(page_path(params))[0]}
         last = to_iso(self._last_pass) if self._last_pass else None
         known = {"running": True, "pid": os.getpid(), "version": __version__, "last_pass_at": last}
-        return known | {"sick": self._reminder.health.sick()}
+        return known | {"sick": self._reminder.sick()}
 
     def _end(self) -> None:
         """Begin no letter any more, finish the one in hand, and end."""

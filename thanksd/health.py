@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 
 from thanksd.moments import to_iso
@@ -54,18 +55,20 @@ class Healths(defaultdict[str, Health]):
     def __init__(self) -> None:
         super().__init__(Health)
 
-    def shown(self, channel: str, *, has_told: bool) -> None:
-        """Note that a channel showed something; where it `has_told` so, its owner knows of the others that are sick."""
+    def shown(self, channel: str, *, told: str = "") -> None:
+        """Note that a channel showed something, and in it `told` its owner of a channel that is sick; "" for none."""
         self[channel].works()
-        for name, health in self.items():
-            health.is_told = health.is_told or (has_told and name != channel and health.since is not None)
+        if told and self[told].since is not None:
+            self[told].is_told = True
 
-    def news(self) -> dict[str, str]:
-        """Give since when channels are sick, by name (ISO 8601), of which their owner was not told yet."""
-        return {name: to_iso(one.since) for name, one in self.items() if one.since and not one.is_told}
+    def news(self, wanted: Collection[str]) -> dict[str, str]:
+        """Give since when the `wanted` channels are sick (ISO 8601) of which their owner was not told yet, by name."""
+        return {one["channel"]: one["since"] for one in self.sick(wanted) if not self[one["channel"]].is_told}
 
-    def sick(self) -> list[dict[str, str]]:
-        """Give the sick channels: {"channel", "since" (ISO 8601), "error"}."""
+    def sick(self, wanted: Collection[str]) -> list[dict[str, str]]:
+        """Give those of the `wanted` channels that are sick: {"channel", "since" (ISO 8601), "error"}."""
         return [
-            {"channel": name, "since": to_iso(one.since), "error": one.error} for name, one in self.items() if one.since
+            {"channel": name, "since": to_iso(one.since), "error": one.error}
+            for name, one in self.items()
+            if one.since and name in wanted
         ]

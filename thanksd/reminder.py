@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from thanksd import absence
 from thanksd.addresses import display_safe
-from thanksd.channels import Receipt, popups
+from thanksd.channels import popups
 from thanksd.channels.desktop import Desktop
 from thanksd.channels.opener import browser_argv, has_screen, open_page, open_terminal
 from thanksd.config import Config
 from thanksd.errors import ThanksdError
 from thanksd.health import Healths
-from thanksd.messenger import Messenger, popup_of
+from thanksd.messenger import Messenger, give_back, popup_of
 from thanksd.page.visits import Link
 from thanksd.verbs.climbing import disturbing
 
@@ -41,7 +42,7 @@ class Reminder:
     """One desktop, and the popups on it.
 
     `call` runs a verb, `wake` asks for a pass, `program` is our command, `page_link` gives a link that opens the review
-    page once.
+    page once, `on_shown` is told of each nudge that was shown by itself.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Reminder:
         environ: Mapping[str, str],
         config_file: str,
         page_link: PageLink,
+        on_shown: Callable[[], object] = bool,
     ) -> None:
         self._page_link = page_link
         self._call, self._wake, self._config, self._program, self._environ = call, wake, config, program, environ
@@ -63,7 +65,8 @@ class Reminder:
         self.health = Healths()
         # The channels that the ledger says must not be tried, when it was last asked.
         self.closed: list[str] = []
-        self.messenger = Messenger(call, wake, config, config_file, environ, self.health)
+        self.messenger = Messenger(call, wake, config, config_file, environ, self.health, on_shown)
+        self._on_shown = on_shown
         self._opening: dict[int, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.shows_again = True
@@ -97,6 +100,14 @@ class Reminder:
         first = next(iter(self._disturbing()), "")
         return bool(first) and self.health[first].is_well and first not in self.closed
 
+    def news(self) -> dict[str, str]:
+        """Give since when channels are sick, by name (ISO 8601), of which their owner was not told yet."""
+        return self.health.news(self._disturbing())
+
+    def sick(self) -> list[dict[str, str]]:
+        """Give the owner's channels that are sick: {"channel", "since" (ISO 8601), "error"}."""
+        return self.health.sick(self._disturbing())
+
     def _disturbing(self) -> tuple[str, ...]:
         return disturbing(self._config())
 
@@ -105,34 +116,37 @@ class Reminder:
 
         What takes its time goes on beside the passes, and asks for one when it is done.
         """
-        failed: dict[str, str] = {}
         self.messenger.send([one for one in nudges if one["channel"] not in _HERE])
-        for nudge in [one for one in nudges if one["channel"] in _HERE]:
-            channel = nudge["channel"]
-            if channel == "desktop":
-                async with self._showing:
-                    failed[channel] = await self._pop_up(nudge, failed.get(channel, ""))
-            else:
-                print(display_safe(nudge["line"]), flush=True)  # noqa: T201  the terminal is this channel
-                await self._call("nudges_shown", {"ids": nudge["ids"]})
-        return not any(failed.values())
+        rest, works = deque(one for one in nudges if one["channel"] in _HERE), True
+        try:
+            while rest and works:
+                works = await self._show(rest.popleft())
+        finally:
+            await give_back(self._call, list(rest))
+        return works
 
-    async def _pop_up(self, nudge: dict[str, Any], error: str) -> str:
-        """Show one popup, and give "" or why not; where one before it met an `error`, it is not tried at all."""
-        receipt = Receipt(shown=False, popup_id=0, server="", error=error)
-        if not error:
-            receipt = await self.desktop.show(popup_of(nudge))
+    async def _show(self, nudge: dict[str, Any]) -> bool:
+        """Show one nudge here, and say whether it was shown."""
+        if nudge["channel"] == "desktop":
+            async with self._showing:
+                return await self._pop_up(nudge)
+        print(display_safe(nudge["line"]), flush=True)  # noqa: T201  the terminal is this channel
+        await self._call("nudges_shown", {"ids": nudge["ids"]})
+        return True
+
+    async def _pop_up(self, nudge: dict[str, Any]) -> bool:
+        receipt = await self.desktop.show(popup_of(nudge))
         if not receipt.shown:
             log.info("no popup for thanks %s: %s", nudge["thanks"], receipt.error)
-            if not error:
-                self.health["desktop"].failed(receipt.error)
-            await self._call("nudges_failed", {"ids": nudge["ids"], "error": receipt.error})
-            return receipt.error
+            self.health["desktop"].failed(receipt.error)
+            await self._call("nudges_failed", {"ids": nudge["ids"], "error": receipt.error, "channel": "desktop"})
+            return False
         self._servers[receipt.popup_id] = receipt.server
-        self.health.shown("desktop", has_told=bool(nudge["popup"]["note"]))
+        self.health.shown("desktop", told=nudge["tells"])
+        self._on_shown()
         ids = {"popup_id": receipt.popup_id, "server": receipt.server}
         await self._call("nudges_shown", {"ids": nudge["ids"], **ids})
-        return ""
+        return True
 
     async def close(self, stale: list[list[Any]]) -> None:
         """Close popups that nobody needs any more, or whose buttons are dead."""

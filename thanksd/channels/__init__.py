@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 # How the error of a nudge begins whose mail the server let in by no login: trying on would lock the account.
 REFUSED_LOGIN = "The mail account refused the login"
+# And how that of one begins whose mail left without an answer: mailed again at once, it could come without end.
+PERHAPS = "The mail may have come"
 
 
 class Button(NamedTuple):

@@ -7,6 +7,7 @@ server may take minutes, and neither a pass nor a letter waits for that.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,23 +15,23 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from thanksd import config
-from thanksd.channels import REFUSED_LOGIN, Popup, Receipt
+from thanksd.channels import PERHAPS, REFUSED_LOGIN, Popup, Receipt
 from thanksd.channels.helper import ask, serve
 from thanksd.errors import ConfigError, ThanksdError, UnavailableError
 from thanksd.sealing import seal
-from thanksd.states import ACCEPTED, CREDENTIALS
+from thanksd.states import ACCEPTED, CREDENTIALS, PASSWORD, UNKNOWN
 from thanksd.transports import Carrier, Envelope, leaves_by_itself
 
-LIMIT = 30.0  # seconds for the password and the server together
-# Seconds after which a login that was refused is tried again: more often, it could lock the account.
-REFUSED_PAUSE = 6 * 3600.0
+# Seconds for the password and the server together; and those after which the child itself gives up, as it alone knows
+# whether the mail may have left by then.
+LIMIT, OWN_LIMIT = 30.0, 25.0
 
 
 class Mailed(NamedTuple):
-    """What became of a mail; `is_refused` where the server refused the login."""
+    """What became of a mail; `wants_password` where the password could not be read: a keyring is locked."""
 
     receipt: Receipt
-    is_refused: bool
+    wants_password: bool
 
 
 def subject(popup: Popup) -> str:
@@ -58,8 +59,12 @@ async def show(
     try:
         said = await ask(__name__, request, LIMIT, environ)
     except UnavailableError as error:
-        said = {"shown": False, "error": f"The mail account: {error.message}", "is_refused": False}
-    return Mailed(Receipt(said["shown"], 0, "", said["error"]), said["is_refused"])
+        said = _not_mailed(f"The mail account: {error.message}")
+    return Mailed(Receipt(said["shown"], 0, "", said["error"]), said["wants_password"])
+
+
+def _not_mailed(error: str, *, wants_password: bool = False) -> dict[str, Any]:
+    return {"shown": False, "error": error, "wants_password": wants_password}
 
 
 # --- in the child ---
@@ -70,13 +75,16 @@ def _act(request: Mapping[str, Any]) -> dict[str, Any]:
         settings = config.load(Path(request["config"]))
         return _send(settings, request["subject"], request["text"], _calendar(request["event"]))
     except ThanksdError as error:
-        return {"shown": False, "error": f"{error.message} {error.hint}".strip(), "is_refused": False}
+        return _not_mailed(f"{error.message} {error.hint}".strip())
 
 
 def _calendar(event: Mapping[str, Any] | None) -> bytes | None:
     from thanksd import calendar_file  # noqa: PLC0415  the child's alone
 
-    return calendar_file.alone(event, event["zone"]) if event else None
+    try:
+        return calendar_file.alone(event, event["zone"]) if event else None
+    except Exception:  # noqa: BLE001  whatever is wrong with an attachment, the nudge is to come
+        return None
 
 
 def _send(settings: config.Config, subject: str, text: str, calendar: bytes | None) -> dict[str, Any]:
@@ -88,10 +96,13 @@ def _send(settings: config.Config, subject: str, text: str, calendar: bytes | No
     secret = credentials.reader(transport.smtp, me.email, os.environ) if transport.kind == "smtp" else None
     with Carrier(transport, me.email, secret) as carrier:
         outcome = carrier.deliver(compose(me, subject, text, calendar), lambda: True)
-    shown = outcome.kind == ACCEPTED
-    is_refused = outcome.reason == CREDENTIALS
-    words = f"{REFUSED_LOGIN if is_refused else 'The mail account'}: {outcome.reply}"
-    return {"shown": shown, "error": "" if shown else words, "is_refused": is_refused}
+        # Its answer is known: no limit may take its place.
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    if outcome.kind == ACCEPTED:
+        return {"shown": True, "error": "", "wants_password": False}
+    what = REFUSED_LOGIN if outcome.reason == CREDENTIALS else "The mail account"
+    what = PERHAPS if outcome.kind == UNKNOWN else what
+    return _not_mailed(f"{what}: {outcome.reply}", wants_password=outcome.reason == PASSWORD)
 
 
 def compose(me: config.Me, subject: str, text: str, calendar: bytes | None = None) -> Envelope:
@@ -115,4 +126,4 @@ def compose(me: config.Me, subject: str, text: str, calendar: bytes | None = Non
 
 if __name__ == "__main__":
     seal()
-    serve(_act)
+    serve(_act, OWN_LIMIT)

@@ -187,9 +187,9 @@ def not_opened_popup(words: list[str], what: str) -> Popup:
     )
 
 
-def sick_note(channels: str, since_words: str) -> str:
-    """Say of "desktop", or of "push and mail", that they could not be reached since "09:00", or "Tue 09:00"."""
-    return short(f"{_capital(channels)} not reached since {since_words}.", LINE_LENGTH)
+def sick_note(channel: str, since_words: str) -> str:
+    """Say of "desktop" that it could not be reached since "09:00", or "Tue 09:00"."""
+    return short(f"{_capital(channel)} not reached since {since_words}.", LINE_LENGTH)
 
 
 def line(popup: Popup, command: str) -> str:

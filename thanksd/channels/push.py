@@ -8,6 +8,7 @@ Apprise is loaded by a child alone, `python -m thanksd.channels.push`: it is big
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
 import re
@@ -18,11 +19,13 @@ from thanksd.channels import Popup, Receipt
 from thanksd.channels.helper import ask, serve
 from thanksd.errors import ConfigError, UnavailableError
 
-LIMIT = 20.0  # seconds for all services together
+LIMIT = 20.0  # seconds for a service; each has a child of its own, as one that hangs must not keep what others took
 DETAILS, NAMES = "details", "names"
 INSTALL = "Install it: make install EXTRAS=push (with pipx: pipx inject thanksd apprise)"
 
 _STATUS = re.compile(r"error=(\d{3})\b")
+# As Apprise reads addresses: what else may stand before a :// is no service's name, and may be a secret.
+_SCHEMA = re.compile(r"([a-z0-9]{1,32})://", re.IGNORECASE)
 
 
 def check_library() -> None:
@@ -44,13 +47,24 @@ async def show(title: str, line: str, addresses: str, environ: Mapping[str, str]
     fails. Raises ConfigError without Apprise.
     """
     check_library()
-    try:
-        said = await ask(__name__, {"addresses": addresses.split(), "title": title, "line": line}, LIMIT, environ)
-    except UnavailableError as error:
-        return Receipt(shown=False, popup_id=0, server="", error=f"The push service: {error.message}")
-    services = said["services"]
+    services = await asyncio.gather(*(_show(title, line, address, environ) for address in addresses.split()))
     failed = " ".join(dict.fromkeys(one["error"] for one in services if one["error"]))
     return Receipt(shown=any(one["shown"] for one in services), popup_id=0, server="", error=failed)
+
+
+async def _show(title: str, line: str, address: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    request = {"addresses": [address], "title": title, "line": line}
+    try:
+        (said,) = (await ask(__name__, request, LIMIT, environ))["services"]
+    except UnavailableError as error:
+        return {"shown": False, "error": f"The push service ({_name(address)}): {error.message}"}
+    return {"shown": bool(said["shown"]), "error": str(said["error"])}
+
+
+def _name(address: str) -> str:
+    """Give which service an address is of: a word, and no secret; "" where it is none."""
+    found = _SCHEMA.match(address)
+    return found[1].lower() if found else ""
 
 
 async def names(addresses: str, environ: Mapping[str, str]) -> list[str]:
@@ -83,11 +97,9 @@ def _one(address: str, request: Mapping[str, Any], heard: _Heard) -> dict[str, A
     """Send to one address, or without a title only look what it is: {"name", "shown", "error"}."""
     import apprise  # noqa: PLC0415  an extra, and the child's alone
 
-    service = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False))
-    if not service.add(address):
+    service, name = apprise.Apprise(asset=apprise.AppriseAsset(async_mode=False)), _name(address)
+    if not name or not service.add(address):
         return {"name": "", "shown": False, "error": "A push address is none that Apprise knows."}
-    # A known one, or it would not have been added: a word, and no secret.
-    name = address.partition("://")[0].lower()
     if "title" not in request:
         return {"name": name, "shown": False, "error": ""}
     heard.lines.clear()
@@ -118,4 +130,4 @@ if __name__ == "__main__":
     from thanksd.sealing import seal
 
     seal()
-    serve(_act)
+    serve(_act, LIMIT)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 
 from thanksd import credentials
-from thanksd.channels import Popup, mail, push
+from thanksd.channels import REFUSED_LOGIN, Popup, mail, push
 from thanksd.checks import Finding, Place, look_at, mend, ok
 from thanksd.client import Client
 from thanksd.errors import ConfigError, ThanksdError
@@ -57,7 +58,8 @@ def _sick(place: Place) -> Iterator[Finding]:
     for one in said.get("sick", []):
         since = say_short(from_iso(one["since"]), place.now, zone)
         words = f"{one['channel'].capitalize()} could not be reached since {since}: {one['error']}"
-        yield look_at("channels", words, f"Once it is mended: {_TRY}")
+        is_refused = one["error"].startswith(REFUSED_LOGIN)
+        yield look_at("channels", words, f"Once it is mended: {'thanksd credentials test' if is_refused else _TRY}")
 
 
 def sent(place: Place, channel: str) -> Finding:
@@ -83,4 +85,9 @@ async def _push(place: Place) -> str:
 
 async def _mail(place: Place) -> str:
     popup = Popup(_TITLE, _LINE, buttons=())
-    return (await mail.show(popup, "", None, str(place.config_file), place.environ)).receipt.error
+    receipt = (await mail.show(popup, "", None, str(place.config_file), place.environ)).receipt
+    if receipt.shown:
+        # A daemon, or the ledger, to whom a login was refused learns that mail leaves.
+        with contextlib.suppress(ThanksdError):
+            Client(place.store, str(place.config_file), lines_wanted=False).call("release", letters=False)
+    return receipt.error

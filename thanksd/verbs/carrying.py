@@ -19,7 +19,7 @@ from thanksd.errors import ConfigError, ThanksdError
 from thanksd.instance import owner
 from thanksd.outbox import Claim, Result
 from thanksd.transports import Carrier, Envelope
-from thanksd.verbs import copying
+from thanksd.verbs import climbing, copying
 from thanksd.verbs.context import Context
 from thanksd.verbs.patience import keep_trying
 
@@ -48,7 +48,7 @@ def run(context: Context, carrier: Carrier, only: Sequence[int] | None) -> int:
             tried += _run_all(context, first, only, lock)
     finally:
         if first.has_claimed:
-            _end_run(context)
+            _end_run(context, is_let_in=first.is_let_in)
     return tried
 
 
@@ -63,14 +63,18 @@ def _run_all(context: Context, first: _Worker, only: Sequence[int] | None, lock:
         return sum(pool.map(_Worker.run, workers))
 
 
-def _end_run(context: Context) -> None:
+def _end_run(context: Context, *, is_let_in: bool) -> None:
     """Give the ledger a new number: a copy made in mid-run holds claimed letters that left, and is an older one now.
+
+    A login that let a letter leave lets the mails to its owner leave too.
 
     Where that can't be kept the next claim does it; nothing of the letters, which are settled, may seem to have failed.
     """
     with contextlib.suppress(ThanksdError), context.store.turn() as turn:
         with context.store.write() as connection:
             turn.take(connection)
+            if is_let_in:
+                climbing.login_works(connection, context.store.seat)
         turn.settle()
 
 
@@ -88,6 +92,7 @@ class _Worker:
         self._size = 1
         self._owed: list[tuple[Claim, Result]] = []
         self.has_claimed = False
+        self.is_let_in = False
 
     def run(self) -> int:
         """Carry batches until none is left or the program is to end; gives how many letters were tried."""
@@ -137,6 +142,7 @@ class _Worker:
         """Carry one letter, and write down what came of it: with the next letter's dot where one follows at once."""
         result = self._deliver(held)
         is_sent = result.outcome == states.ACCEPTED
+        self.is_let_in = self.is_let_in or is_sent
         copy = is_sent and copying.is_wanted(self._context.config, held.sender, held.to)
         self._owed.append((held, result))
         if is_last or copy or not is_sent:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, update
 
 from thanksd import outbox
-from thanksd.channels import REFUSED_LOGIN
+from thanksd.channels import PERHAPS, REFUSED_LOGIN
 from thanksd.config import Config
 from thanksd.models import Nudge
 from thanksd.rows import AnyRow
@@ -24,8 +24,8 @@ from thanksd.verbs.context import Context
 TERMINAL, MAIL = "terminal", "mail"
 # How long a nudge waits for its own channel. The elapsed time decides: a channel in its back-off fails seldom.
 PATIENCE = timedelta(minutes=10)
-# How long a refused login is left alone.
-_REFUSED = timedelta(hours=6)
+# How long mail is left alone after a refused login, which trying on would lock, and after a mail without an answer.
+_REFUSED, _PERHAPS = timedelta(hours=6), timedelta(hours=4)
 
 # The open nudges of a thanks, or of a promise, oldest first.
 Past = Sequence[AnyRow]
@@ -83,7 +83,7 @@ def ways(connection: Connection, context: Context, channel: str | Iterable[str])
     if channel == TERMINAL:
         return Ways((TERMINAL,), frozenset((TERMINAL,)))
     order, can = disturbing(context.config), {channel} if isinstance(channel, str) else set(channel)
-    closed = {MAIL} if MAIL in order and _is_login_refused(connection, context) else set()
+    closed = {MAIL} if MAIL in order and _is_mail_closed(connection, context) else set()
     return Ways(order, frozenset(can - closed), frozenset(closed))
 
 
@@ -97,15 +97,39 @@ def disturbing(config: Config) -> tuple[str, ...]:
     return tuple(name for name in wanted if name != MAIL or can_mail)
 
 
-def _is_login_refused(connection: Connection, context: Context) -> bool:
-    """Say whether letters wait for a better login, or a nudge met a refusal lately: it must not lock the account."""
-    seat, since = context.store.seat, context.now - _REFUSED
-    met = and_(Nudge.seat == seat, Nudge.attempted_at > since, Nudge.error.startswith(REFUSED_LOGIN))
+def _is_mail_closed(connection: Connection, context: Context) -> bool:
+    """Say whether letters wait for a better login, or a mail of this seat met a refusal, or no answer, lately."""
+    seat, now = context.store.seat, context.now
+    refused = and_(Nudge.attempted_at > now - _REFUSED, Nudge.error.startswith(REFUSED_LOGIN))
+    perhaps = and_(Nudge.attempted_at > now - _PERHAPS, Nudge.error.startswith(PERHAPS))
+    met = and_(Nudge.seat == seat, or_(refused, perhaps))
     return bool(connection.scalar(select(or_(outbox.is_paused(seat), select(Nudge.id).where(met).exists()))))
 
 
+def is_kept() -> ColumnElement[bool]:
+    """Say of a nudge that its row closes mail for hours: it stays as it is, and the next try gets a row of its own."""
+    error = func.coalesce(Nudge.error, "")
+    return or_(error.startswith(REFUSED_LOGIN), error.startswith(PERHAPS))
+
+
+class Tried(NamedTuple):
+    """The row that a next try is written to, 0 for a new one; and since when it is due, None where it was not yet."""
+
+    nudge: int = 0
+    due_at: datetime | None = None
+
+
+def tried(connection: Connection, which: ColumnElement[bool]) -> Tried:
+    """Give the row of the newest nudge of which a condition holds, where it was neither shown nor answered."""
+    columns = (Nudge.id, Nudge.due_at, Nudge.shown_at, Nudge.answered_at, is_kept().label("is_kept"))
+    row = connection.execute(select(*columns).where(which).order_by(Nudge.id.desc()).limit(1)).one_or_none()
+    if row is None or row.shown_at is not None or row.answered_at is not None:
+        return Tried()
+    return Tried(0 if row.is_kept else row.id, row.due_at)
+
+
 def login_works(connection: Connection, seat: str) -> None:
-    """Note that the login of this seat works, as its owner saw: mails to them may be tried again."""
+    """Note that the login of this seat works, as was seen: mails to its owner may be tried again."""
     heard = update(Nudge).where(Nudge.seat == seat, Nudge.error.startswith(REFUSED_LOGIN))
     connection.execute(heard.values(error="The login was refused, and works since."))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, and_, select, true
 
 from thanksd import counts, queries, states
 from thanksd.models import Meeting, Person, Promise, Thanks
@@ -16,8 +16,10 @@ from thanksd.verbs.context import Context
 _WAITING = (states.OWED, states.SNOOZED)
 
 
-def feed(context: Context) -> dict[str, Any]:
+def feed(context: Context, *, thanks: int = 0) -> dict[str, Any]:
     """Give the thanks that wait to be given, at their nudge, and the open promises that have a day; soonest first.
+
+    Of one `thanks` alone where its number is given.
 
     Gives {"events": [{"uid", "what": thanks or promise, "number": of that, "thanks", "person", "kind", "at", "due_by",
     "details", "text", "changed_at"}], "zone", "now"}. The uid stays the same as long as it is about the same, in a
@@ -25,7 +27,8 @@ def feed(context: Context) -> dict[str, Any]:
     practice letter is none of it.
     """
     with context.store.read() as connection:
-        events = [*_thanks(connection, context.owner), *_promises(connection, context.owner)]
+        which = and_(counts.is_counted(context.owner), Thanks.id == thanks if thanks else true())
+        events = [*_thanks(connection, which), *_promises(connection, which)]
     events.sort(key=lambda one: (one["at"], one["uid"]))
     return {"events": events, "zone": context.zone, "now": to_iso(context.now)}
 
@@ -38,9 +41,9 @@ def _query(*columns: Any) -> AnySelect:  # noqa: ANN401  SQLAlchemy's columns
     )
 
 
-def _thanks(connection: Connection, owner: str) -> list[dict[str, Any]]:
+def _thanks(connection: Connection, which: ColumnElement[bool]) -> list[dict[str, Any]]:
     query = _query(Thanks.nudge_at, Thanks.due_by)
-    rows = connection.execute(query.where(queries.is_open, Thanks.state.in_(_WAITING), counts.is_counted(owner)))
+    rows = connection.execute(query.where(queries.is_open, Thanks.state.in_(_WAITING), which))
     return [
         _event(row, uid=row.uid, what="thanks", number=row.id, at=to_iso(row.nudge_at), due_by=to_iso(row.due_by))
         | {"details": row.details}
@@ -48,9 +51,9 @@ def _thanks(connection: Connection, owner: str) -> list[dict[str, Any]]:
     ]
 
 
-def _promises(connection: Connection, owner: str) -> list[dict[str, Any]]:
+def _promises(connection: Connection, theirs: ColumnElement[bool]) -> list[dict[str, Any]]:
     query = _query(Promise.id.label("promise"), Promise.text, Promise.due).join(Promise, Promise.thanks_id == Thanks.id)
-    which = (Promise.done_at.is_(None), Promise.due.is_not(None), counts.is_counted(owner))
+    which = (Promise.done_at.is_(None), Promise.due.is_not(None), theirs)
     seen: dict[str, int] = {}
     events = []
     for row in connection.execute(query.where(*which).order_by(Promise.id)):

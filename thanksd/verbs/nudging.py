@@ -11,16 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, insert, select, update
 
 from thanksd import ledger, outbox, queries, timing
+from thanksd.channels import PERHAPS
 from thanksd.errors import ConfigError
 from thanksd.models import Nudge, Thanks
 from thanksd.moments import local, to_iso, wall
-from thanksd.rows import batched
+from thanksd.rows import AnySelect, batched
 from thanksd.verbs import climbing, occasions, promising, weekly
 from thanksd.verbs.again import out_of_quiet
-from thanksd.verbs.climbing import TERMINAL, Ways
+from thanksd.verbs.climbing import TERMINAL, Tried, Ways
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import HANDED_OFF, NOTHING, PASSWORD, REFUSED, STALE, THANKS, Due
 from thanksd.when import MORNING
@@ -156,9 +157,12 @@ def _allowed(connection: Connection, context: Context, now: datetime, due: list[
     rest = [one for one in due if _can_wait(one, least)]
     moment = out_of_quiet(context, now)
     if rest and moment <= now:
-        room = _room_today(connection, context, now, due, least)
+        coming = _coming(connection, context, now)
+        room = _room_today(_popups_today(connection, context, now) + coming, due, least)
         free, rest = free + rest[:room], rest[room:]
-        moment = out_of_quiet(context, wall(local(now, context.zone).date() + _A_NIGHT, MORNING, context.zone))
+        tomorrow = wall(local(now, context.zone).date() + _A_NIGHT, MORNING, context.zone)
+        # Whether there is room besides what is under way, its receipts will say.
+        moment = now + _CLAIM if coming else out_of_quiet(context, tomorrow)
     for one in rest:
         ledger.set_popup(connection, one.thanks, moment)
     put_off = {one.thanks for one in rest}
@@ -170,24 +174,40 @@ def _can_wait(due: Due, least: int) -> bool:
     return due.occasion in _CAN_WAIT and not said
 
 
-def _room_today(connection: Connection, context: Context, now: datetime, due: list[Due], least: int) -> int:
-    """Say how many thanks may still pop up today; a digest is one popup for all of them."""
-    room = max(_A_DAY - _popups_today(connection, context, now), 0)
+def _room_today(popups: int, due: list[Due], least: int) -> int:
+    """Say how many thanks may still pop up today after so many popups; a digest is one popup for all of them."""
+    room = max(_A_DAY - popups, 0)
     together = sum(one.occasion in _TO_REVIEW for one in due) >= least
     return len(due) if room and together else room
 
 
 def _popups_today(connection: Connection, context: Context, now: datetime) -> int:
-    """Count the popups of today: a digest's nudges were shown at the same moment. What was lost is shown again free."""
+    """Count the popups of today: a digest's nudges were shown at the same moment. What was lost is shown again free.
+
+    A mail that may have come counts as one that did.
+    """
     today = local(now, context.zone).date()
     # Up to the next midnight: on a clock that was set back, what was shown tomorrow takes no room from today.
     midnight, next_midnight = (wall(day, time(0), context.zone) for day in (today, today + _A_NIGHT))
-    query = (
-        select(func.count(func.distinct(Nudge.shown_at)))
+    seen = case((Nudge.error.startswith(PERHAPS), Nudge.attempted_at), else_=Nudge.shown_at)
+    query = _counting(context, func.distinct(seen)).where(seen >= midnight, seen < next_midnight)
+    return int(connection.scalar(query) or 0)
+
+
+def _coming(connection: Connection, context: Context, now: datetime) -> int:
+    """Count the nudges that were claimed a moment ago, and have no receipt yet: a channel may take its time."""
+    # One that failed is due again, and one of this very claim has the whole minute before it.
+    under_way = and_(Thanks.popup_at > now, Thanks.popup_at < now + _CLAIM)
+    tried = and_(Nudge.shown_at.is_(None), Nudge.answered_at.is_(None), Nudge.attempted_at > now - _CLAIM)
+    return int(connection.scalar(_counting(context, Nudge.id).where(under_way, tried)) or 0)
+
+
+def _counting(context: Context, what: Any) -> AnySelect:  # noqa: ANN401  a column, or what is made of one
+    """Give the query that counts nudges of which there are three a day."""
+    return (
+        select(func.count(what))
         .join(Thanks, Nudge.thanks_id == Thanks.id)
         .where(
-            Nudge.shown_at >= midnight,
-            Nudge.shown_at < next_midnight,
             Thanks.practice.is_(False),
             queries.is_of(context.owner),
             Nudge.channel != TERMINAL,
@@ -195,7 +215,6 @@ def _popups_today(connection: Connection, context: Context, now: datetime) -> in
             Nudge.withdrawn_at.is_(None),
         )
     )
-    return int(connection.scalar(query) or 0)
 
 
 def _groups(due: list[Due], least: int) -> list[list[Due]]:
@@ -220,13 +239,14 @@ def _write(
     What is shown together goes where the most pressing one goes, and stays together from there on.
     """
     numbers = [one.thanks for one in group]
-    tried = {number: nudge for part in batched(numbers) for number, nudge in _not_shown(connection, part).items()}
+    before = {number: row for part in batched(numbers) for number, row in _not_shown(connection, part).items()}
+    tried = {number: row.nudge for number, row in before.items() if row.nudge}
     common = {"attempted_at": now, "channel": group[0].channel, "seat": seat}
     again = [{"this": tried[one.thanks], "occasion": one.occasion} | common for one in group if one.thanks in tried]
     if again:
         connection.execute(update(Nudge).where(Nudge.id == bindparam("this")), again)
     new: list[dict[str, Any]] = [
-        {"thanks_id": one.thanks, "occasion": one.occasion, "due_at": one.popup_at} | common
+        {"thanks_id": one.thanks, "occasion": one.occasion, "due_at": _due_since(one, before)} | common
         for one in group
         if one.thanks not in tried
     ]
@@ -246,9 +266,14 @@ def _insert(connection: Connection, new: list[dict[str, Any]]) -> dict[int, int]
     return {row.thanks_id: row.id for row in rows}
 
 
-def _not_shown(connection: Connection, thanks: Sequence[int]) -> dict[int, int]:
+def _due_since(one: Due, before: Mapping[int, Tried]) -> datetime:
+    return before.get(one.thanks, Tried()).due_at or one.popup_at
+
+
+def _not_shown(connection: Connection, thanks: Sequence[int]) -> dict[int, Tried]:
     """Give the newest nudge of each of these thanks where it was neither shown nor answered."""
     newest = select(func.max(Nudge.id)).where(Nudge.thanks_id.in_(thanks)).group_by(Nudge.thanks_id)
-    query = select(Nudge.thanks_id, Nudge.id).where(Nudge.id.in_(newest))
+    columns = (Nudge.thanks_id, Nudge.id, Nudge.due_at, climbing.is_kept().label("is_kept"))
+    query = select(*columns).where(Nudge.id.in_(newest))
     rows = connection.execute(query.where(Nudge.shown_at.is_(None), Nudge.answered_at.is_(None)))
-    return {row.thanks_id: row.id for row in rows}
+    return {row.thanks_id: Tried(0 if row.is_kept else row.id, row.due_at) for row in rows}

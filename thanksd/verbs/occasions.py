@@ -102,6 +102,7 @@ def plain(popup: Popup, ids: list[int], thanks: list[int], goes: tuple[str, str]
         "thanks": thanks,
         "occasion": goes[0],
         "channel": goes[1],
+        "tells": "",
         "popup": popup._asdict() | {"buttons": [list(button) for button in popup.buttons]},
         "line": popups.line(popup, command),
     }
@@ -147,13 +148,17 @@ def _say_near(moment: datetime, now: datetime, zone: str) -> str:
 
 
 def note_sick(context: Context, now: datetime, nudges: list[dict[str, Any]], sick: Mapping[str, str]) -> None:
-    """Let the first nudge that comes on another channel say which ones could not be reached, and since when."""
+    """Let the first nudge that comes on another channel say since when one could not be reached, for each a nudge.
+
+    `tells` of the nudge is that channel.
+    """
+    untold = dict(sick)
     for nudge in nudges:
-        others = {name: since for name, since in sick.items() if name != nudge["channel"]}
+        others = {name: since for name, since in untold.items() if name != nudge["channel"]}
         if others and nudge["channel"] != "terminal":
-            since = _say_since(from_iso(min(others.values())), now, context.zone)
-            nudge["popup"]["note"] = popups.sick_note(" and ".join(others), since)
-            return
+            name = min(others, key=others.__getitem__)
+            since = _say_since(from_iso(untold.pop(name)), now, context.zone)
+            nudge["popup"]["note"], nudge["tells"] = popups.sick_note(name, since), name
 
 
 def _say_since(moment: datetime, now: datetime, zone: str) -> str:

@@ -104,9 +104,9 @@ def is_due(connection: Connection, context: Context, now: datetime, ways: Ways) 
 
 
 def _due(connection: Connection, owner: str, now: datetime) -> Sequence[AnyRow]:
-    rows: Sequence[AnyRow] = connection.execute(
-        _query().where(_is_due(owner, now)).order_by(Promise.due, Promise.id)
-    ).all()
+    # SQLite would put those without a day first, PostgreSQL last.
+    query = _query().where(_is_due(owner, now)).order_by(Promise.due.is_(None), Promise.due, Promise.id)
+    rows: Sequence[AnyRow] = connection.execute(query).all()
     return rows
 
 
@@ -145,12 +145,13 @@ def _is_due(owner: str, now: datetime) -> ColumnElement[bool]:
 
 def _write(connection: Connection, now: datetime, row: AnyRow, channel: str, seat: str) -> int:
     """Write a nudge's row; one that was tried and not shown is not doubled."""
-    tried = connection.scalar(select(func.max(Nudge.id)).where(Nudge.promise_id == row.id, Nudge.shown_at.is_(None)))
+    tried = climbing.tried(connection, Nudge.promise_id == row.id)
     values = {"channel": channel, "attempted_at": now, "seat": seat}
-    if tried is not None:
-        connection.execute(update(Nudge).where(Nudge.id == tried).values(**values))
-        return int(tried)
-    statement = insert(Nudge).values(promise_id=row.id, occasion=PROMISE, due_at=row.popup_at, **values)
+    if tried.nudge:
+        connection.execute(update(Nudge).where(Nudge.id == tried.nudge).values(**values))
+        return tried.nudge
+    due_at = tried.due_at or row.popup_at
+    statement = insert(Nudge).values(promise_id=row.id, occasion=PROMISE, due_at=due_at, **values)
     return int(connection.execute(statement.returning(Nudge.id)).scalar_one())
 
 

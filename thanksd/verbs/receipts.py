@@ -13,7 +13,8 @@ from sqlalchemy import Connection, and_, func, or_, select, update
 
 from thanksd import journal, ledger, states, timing
 from thanksd.models import Letter, Nudge, Thanks
-from thanksd.verbs import promising, weekly
+from thanksd.rows import AnyRow
+from thanksd.verbs import climbing, promising, weekly
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import ASK, HANDED_OFF, PASSWORD, is_popup, is_standing
 
@@ -26,14 +27,16 @@ def nudges_shown(
     with context.store.write() as connection:
         replaced = and_(is_standing(seat), is_popup(seat, popup_id, server), Nudge.id.not_in(ids))
         connection.execute(update(Nudge).where(replaced).values(closed_at=now))
-        for number in ids:
-            _note_shown(connection, context, now, number, popup_id, server)
+        channels = {_note_shown(connection, context, now, number, popup_id, server) for number in ids}
+        if climbing.MAIL in channels:
+            climbing.login_works(connection, seat)
     return {"nudges": len(ids)}
 
 
 def _note_shown(
     connection: Connection, context: Context, now: datetime, number: int, popup_id: int | None, server: str
-) -> None:
+) -> str:
+    """Note one receipt, and give the channel that it came by; "" where it is known."""
     shown = (
         update(Nudge)
         .where(Nudge.id == number, Nudge.shown_at.is_(None))
@@ -41,13 +44,14 @@ def _note_shown(
     )
     row = connection.execute(shown.values(shown_at=now, popup_id=popup_id, server=server or None)).one_or_none()
     if row is None:
-        return
+        return ""
     journal.record(connection, now, row.thanks_id, "asked" if row.occasion == ASK else "nudged", channel=row.channel)
     # Answered while it was on its way to the screen: the answer has set the next moment.
     if row.answered_at is None and row.promise_id is not None:
         promising.shown(connection, context, now, row.promise_id)
     if row.answered_at is None and row.thanks_id is not None:
         _plan_next(connection, context, now, row.thanks_id, row.occasion)
+    return str(row.channel)
 
 
 def _plan_next(connection: Connection, context: Context, now: datetime, thanks: int, occasion: str) -> None:
@@ -83,26 +87,36 @@ def _put_beside(connection: Connection, owner: str, moment: datetime) -> None:
     connection.execute(update(Thanks).where(beside).values(popup_at=moment))
 
 
-def nudges_failed(context: Context, ids: Sequence[int], error: str) -> dict[str, Any]:
-    """Note that a channel did not show these nudges: they are due still."""
+def nudges_failed(
+    context: Context, ids: Sequence[int], error: str, *, channel: str = "", tried: bool = True
+) -> dict[str, Any]:
+    """Note that a channel did not show these nudges: they are due still, unless another took them meanwhile.
+
+    One that was not even `tried` keeps the error that it has. `channel` is the one that failed, "" for any.
+    """
     now = context.now
     with context.store.write() as connection:
         for number in ids:
-            query = update(Nudge).where(Nudge.id == number).values(error=error)
-            columns = (Nudge.thanks_id, Nudge.promise_id, Nudge.answered_at, Nudge.attempted_at, Nudge.due_at)
-            row = connection.execute(query.returning(*columns)).one_or_none()
-            # One that was answered meanwhile waits for another moment now.
-            if row is None or row.answered_at is not None:
+            words = error if tried else func.coalesce(Nudge.error, error)
+            query = update(Nudge).where(Nudge.id == number).values(error=words)
+            columns = (Nudge.thanks_id, Nudge.promise_id, Nudge.attempted_at, Nudge.due_at, Nudge.channel, Nudge.seat)
+            row = connection.execute(query.returning(*columns, Nudge.shown_at, Nudge.answered_at)).one_or_none()
+            # One that was shown or answered meanwhile waits for another moment now.
+            if row is None or row.shown_at is not None or row.answered_at is not None:
                 continue
-            if row.promise_id is not None:
-                promising.due_again(connection, row.promise_id, now)
-                continue
-            if row.thanks_id is None:
-                weekly.give_back(connection, context.owner, row.attempted_at, row.due_at)
-                continue
-            waiting = and_(Thanks.id == row.thanks_id, Thanks.popup_at.is_not(None))
-            connection.execute(update(Thanks).where(waiting).values(popup_at=now))
+            if row.seat == context.store.seat and channel in ("", row.channel):
+                _due_again(connection, context, now, row)
     return {"nudges": len(ids)}
+
+
+def _due_again(connection: Connection, context: Context, now: datetime, row: AnyRow) -> None:
+    if row.promise_id is not None:
+        promising.due_again(connection, row.promise_id, now)
+    elif row.thanks_id is None:
+        weekly.give_back(connection, context.owner, row.attempted_at, row.due_at)
+    else:
+        waiting = and_(Thanks.id == row.thanks_id, Thanks.popup_at.is_not(None))
+        connection.execute(update(Thanks).where(waiting).values(popup_at=now))
 
 
 def nudges_closed(context: Context, popup_id: int, server: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from thanksd.errors import ConfigError
 from thanksd.models import Member, Nudge
 from thanksd.queries import Standing
 from thanksd.rows import add_row
-from thanksd.verbs import occasions
+from thanksd.verbs import climbing, occasions
 from thanksd.verbs.climbing import Ways
 from thanksd.verbs.context import Context
 from thanksd.verbs.occasions import ASK, Old, is_popup, is_standing
@@ -111,14 +111,13 @@ def claim(connection: Connection, context: Context, now: datetime, ways: Ways) -
 
 def _write(connection: Connection, now: datetime, slot: datetime, channel: str, seat: str) -> int:
     """Write the question's row; one that was tried and not shown is not doubled."""
-    unshown = and_(Nudge.due_at == slot, Nudge.shown_at.is_(None))
-    same = (Nudge.thanks_id.is_(None), Nudge.occasion == ASK, unshown, Nudge.seat == seat)
-    tried = connection.scalar(select(Nudge.id).where(*same).order_by(Nudge.id.desc()).limit(1))
-    if tried is None:
+    same = and_(Nudge.thanks_id.is_(None), Nudge.occasion == ASK, Nudge.due_at == slot, Nudge.seat == seat)
+    tried = climbing.tried(connection, same).nudge
+    if not tried:
         values: dict[str, object] = {"channel": channel, "due_at": slot, "attempted_at": now, "seat": seat}
         return add_row(connection, Nudge, occasion=ASK, **values)
     connection.execute(update(Nudge).where(Nudge.id == tried).values(attempted_at=now, channel=channel))
-    return int(tried)
+    return tried
 
 
 def _old_popup(connection: Connection, seat: str) -> Old:
