@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import pexpect
@@ -128,11 +129,13 @@ class Program(subprocess.Popen[bytes]):
         tie = ["setpriv", "--pdeathsig", "KILL"] if is_tied and not self._is_short else []
         super().__init__([*tie, *command], **options)
 
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         """Wait for its end; where the test failed it is killed first, as it may have been stopped and end never."""
         if kind is not None:
             self.kill()
-        super().__exit__(kind, *rest)
+        super().__exit__(kind, value, traceback)
 
     def _execute_child(
         self,

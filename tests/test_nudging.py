@@ -582,6 +582,7 @@ auth = "{auth}"
 password_command = "echo wrong"
 [nudge]
 quiet_hours = "00:00-23:59"
+review = "terminal"
 terminal = "{terminal}"
 [send]
 undo = "0s"
