@@ -166,6 +166,14 @@ def test_switched_off_it_lets_nobody_in_from_that_moment(site: Site, ledger: Led
         site.server.link("/")
 
 
+def test_a_port_that_can_t_be_had_is_said_and_stops_nothing(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    for port in (1 << 20, -1):
+        ledger._config = replace(ledger._config, page=replace(ledger._config.page, port=port))
+        with page_rigs.site(ledger) as site, pytest.raises(UnavailableError):
+            site.server.link("/")
+        assert f"port {port} can't be had" in caplog.text
+
+
 def test_a_program_that_speaks_ipv4_by_an_ipv6_socket_is_known_too(site: Site) -> None:
     with socket.socket(socket.AF_INET6) as mapped:
         mapped.connect(("::ffff:127.0.0.1", site.server.port))

@@ -103,7 +103,7 @@ class Page:
     """The review page: a small website on this machine, for your own browser alone."""
 
     enabled: bool = _setting(default=True, meaning="whether the daemon offers the page")
-    port: int = _setting(0, "its port on 127.0.0.1; 0 is another one at each start", tuple(range(65536)))
+    port: int = _setting(0, "its port on 127.0.0.1; 0 takes any that is free, the one of before if it can")
     browser: str = _setting("auto", "the browser that the page opens in; auto asks the desktop for yours")
 
 

@@ -130,7 +130,7 @@ def _understood(setting: config.Setting, name: str, words: str) -> Value:
     value = _typed(setting, name, words)
     for part in value if isinstance(value, tuple) else (value,):
         if setting.choices and part not in setting.choices:
-            known = ", ".join(choice or '""' for choice in setting.choices)
+            known = ", ".join(str(choice) or '""' for choice in setting.choices)
             raise _refused(name, words, f"It is one of: {known}")
     check = _CHECKS.get(name) or _CHECKS.get(setting.name)
     if check is not None and value not in ("", ()):

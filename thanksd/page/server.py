@@ -52,8 +52,8 @@ class PageServer:
             return
         try:
             self._socket = self._listen(page.port)
-        except OSError as error:
-            log.warning("there is no review page: port %d can't be had: %s", page.port, error.strerror)
+        except (OSError, OverflowError) as error:
+            log.warning("there is no review page: port %d can't be had: %s", page.port, error)
             return
         self._socket.setblocking(False)  # noqa: FBT003  socket's signature
         self._wait_for_visit(self._socket)
