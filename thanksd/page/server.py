@@ -52,7 +52,7 @@ class PageServer:
             return
         try:
             self._socket = self._listen(page.port)
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             log.warning("there is no review page: port %d can't be had: %s", page.port, error)
             return
         self._socket.setblocking(False)  # noqa: FBT003  socket's signature
@@ -61,6 +61,9 @@ class PageServer:
     def _listen(self, port: int) -> socket.socket:
         """Listen at this port; where any will do at the one of before, so that pages which are open find it again."""
         kept = self._state / "page-port"
+        if port not in range(1 << 16):
+            # Said here, as create_server would leave its socket open behind this one.
+            raise OSError("there is no such port")
         if port:
             return socket.create_server((HOST, port))
         try:
