@@ -159,8 +159,7 @@ class Program(subprocess.Popen[bytes]):
         self.pid = _fork(
             ["-c", *args[3:]] if self._source else args,
             streams,
-            # A test's name may be longer than a message between us can be, and pytest leaves it here.
-            {name: value for name, value in (env or os.environ).items() if name != "PYTEST_CURRENT_TEST"},
+            os.environ if env is None else env,
             cwd,
             program=self._source or _MAIN,
             dies_with=os.getpid() if self._is_tied else 0,
