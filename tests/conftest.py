@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_make_parametrize_id(val: object) -> str | None:
     """Name a long text by its beginning: the name is in each program's environment, which has to fit into a message."""
-    return f"{val[:40]!a}, {len(val)} long" if isinstance(val, str) and len(val) > 200 else None
+    return f"{val[:40]!a}, {len(val)} long" if isinstance(val, str | bytes) and len(val) > 200 else None
 
 
 # First: xdist reads the groups as its workers collect, and knows no mark that is put on after that.

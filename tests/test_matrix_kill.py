@@ -114,7 +114,7 @@ def arrived(sink: Sink, letters: int) -> bool:
 
 
 def burst_cells() -> Iterator[Any]:
-    for call, daily, full in (("pwrite64", 1, 120), ("fdatasync", 1, 80), ("sendto", 1, 80), ("fsync", 0, 32)):
+    for call, daily, full in (("pwrite64", 0, 120), ("fdatasync", 0, 80), ("sendto", 1, 80), ("fsync", 0, 32)):
         if daily:
             yield cell("A burst of 200 letters", f"killed at {call}", "seeded", call, daily, 1, daily=True)
         yield cell("A burst of 200 letters", f"killed at {call}", "many more", call, full, 2)
