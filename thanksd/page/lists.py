@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from thanksd import policy, states
-from thanksd.errors import NotFoundError, ThanksdError
+from thanksd.errors import ThanksdError
 from thanksd.moments import from_iso
 from thanksd.page import views
 from thanksd.page.visit import Visit
@@ -68,12 +68,6 @@ async def promise_done(visit: Visit) -> Response:
     return visit.go("/promises")
 
 
-async def promise_undo(visit: Visit) -> Response:
-    """Take that back."""
-    await visit.call("promise_done", number=visit.number, undo=True)
-    return visit.go("/promises")
-
-
 async def add_form(visit: Visit) -> Response:
     """Ask for a meeting."""
     return _form(visit, {})
@@ -91,8 +85,6 @@ async def add(visit: Visit) -> Response:
     }
     try:
         result = await visit.call("add", again=visit.field("again") == "yes", **params)
-    except NotFoundError as error:
-        return _form(visit, dict(visit.form), error)
     except ThanksdError as error:
         return _form(visit, dict(visit.form), error)
     visit.say(visit.words("added", name=result["thanks"][0]["person"]["name"]), *result["notes"])

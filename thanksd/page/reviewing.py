@@ -14,11 +14,11 @@ from thanksd.errors import DataError, ThanksdError, UsageError
 from thanksd.moments import from_iso
 from thanksd.page import views
 from thanksd.page.visit import Visit, page
+from thanksd.verbs.writing import BODY_LIMIT, SUBJECT_LIMIT
 
 _WAITING = (states.DUE, states.OWED, states.SNOOZED)
 _LAST_LETTERS = 3
 _LATER = {"3h": "later_3h", "tomorrow 9:00": "later_tomorrow", "mon 9:00": "later_monday", "1w": "later_week"}
-SUBJECT_LIMIT, BODY_LIMIT = 200, 20_000  # as the verbs have them
 _HOW = ("in person", "by phone", "by card", "by message")
 
 

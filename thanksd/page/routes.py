@@ -57,7 +57,6 @@ _TABLE: dict[str, tuple[Handler | None, Handler | None]] = {
     "/outbox": (lists.outbox, None),
     "/promises": (lists.promises, None),
     "/promises/{number}/done": (None, lists.promise_done),
-    "/promises/{number}/undo": (None, lists.promise_undo),
     "/stats": (habit.habit, None),
     "/people": (people.everybody, None),
     "/people/{number}": (people.person, people.edit),
