@@ -467,8 +467,34 @@ def test_a_due_thanks_pops_up_and_later_snoozes_it(desk: Desk) -> None:
         assert _state() == "due"
         desk.press("Later")
         wait_for(lambda: _state() == "snoozed")
-        wait_for(lambda: desk.displayed() == 0)
         assert query("SELECT answer FROM nudge") == [("later",)]
+
+
+def test_a_pressed_later_can_be_moved_to_another_day_by_one_more_press(desk: Desk) -> None:
+    for name in ("Ada Lovelace", "Chen Wei", "Tom Jones"):
+        add(name, after="0s")
+    with desk.dunst(), daemon(environ=_session(desk)):
+        _shown(3)
+        desk.press("Later")
+        wait_for(lambda: _state(3) == "snoozed")
+        soon = value("SELECT max(nudge_at) FROM thanks")
+        wait_for(lambda: desk.displayed() == 1)
+        desk.press("In a week")
+        wait_for(lambda: value("SELECT min(nudge_at) FROM thanks") > soon)
+        wait_for(lambda: desk.displayed() == 0)
+
+
+def test_a_click_on_the_popup_after_later_leaves_the_moment_as_it_is(desk: Desk) -> None:
+    with desk.dunst(), daemon(environ=_session(desk)):
+        add(after="0s")
+        _shown()
+        desk.press("Later")
+        wait_for(lambda: _state() == "snoozed")
+        soon = value("SELECT nudge_at FROM thanks")
+        wait_for(lambda: desk.displayed() == 1)
+        desk.click(700, 90)
+        wait_for(lambda: desk.displayed() == 0)
+        assert value("SELECT nudge_at FROM thanks") == soon
 
 
 def test_not_needed_waives_and_can_be_taken_back_in_a_popup(desk: Desk) -> None:

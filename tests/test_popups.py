@@ -118,6 +118,16 @@ def test_a_refused_letter_is_not_told_as_a_refused_address() -> None:
     assert popup.title == "Ada's letter was refused"
 
 
+def test_a_pressed_later_says_the_moment_and_offers_two_others() -> None:
+    popup = popups.later_popup(7, ["Ada Lovelace"], "today 15:00")
+    assert popup.title == "Later: Ada Lovelace"
+    assert [button.label for button in popup.buttons] == ["Today 15:00", "Tomorrow", "In a week"]
+    assert popup.expires == 10_000
+    evening = popups.later_popup(7, ["Ada Lovelace", "Chen Wei"], "tomorrow 09:00")
+    assert evening.title == "Later: 2 people"
+    assert [button.label for button in evening.buttons] == ["Tomorrow 09:00", "In a week"]
+
+
 def test_a_pressed_not_needed_can_be_taken_back_for_a_short_while() -> None:
     popup = popups.waived_popup(7, "Ada Lovelace")
     assert popup == (

@@ -11,6 +11,7 @@ from typing import Any
 
 from thanksd import absence
 from thanksd.addresses import display_safe
+from thanksd.amending import Amending
 from thanksd.channels import popups
 from thanksd.channels.desktop import Desktop
 from thanksd.channels.opener import browser_argv, has_screen, open_page, open_terminal
@@ -61,7 +62,7 @@ class Reminder:
         self.desktop = Desktop(self._pressed, self._closed, self._server, environ)
         self._servers: dict[int, str] = {}
         self._showing = asyncio.Lock()
-        self._undo: dict[int, int] = {}
+        self._amending = Amending(call, self.desktop)
         self.health = Healths()
         # The channels that the ledger says must not be tried, when it was last asked.
         self.closed: list[str] = []
@@ -160,14 +161,17 @@ class Reminder:
                 self._opening[number].set()
 
     def _pressed(self, popup_id: int, key: str, token: str) -> None:
-        self._start(self._answer(popup_id, key, token))
+        numbers = self._amending.take(popup_id)
+        self._start(self._amend(numbers, popup_id, key) if numbers else self._answer(popup_id, key, token))
 
     def _closed(self, popup_id: int, _reason: int) -> None:
+        self._amending.closed(popup_id)
         self._start(self._note_closed(popup_id))
 
     def _server(self, appeared: bool) -> None:  # noqa: FBT001  the channel's signature
         """Show again what a new server knows nothing of, or what lost its buttons with the daemon before this one."""
         self.there_since = absence.clock() if appeared else None
+        self._amending.forget()
         if not appeared:
             return
         self.health["desktop"].works()
@@ -186,11 +190,12 @@ class Reminder:
         async with self._showing:
             return self._servers.get(popup_id, "")
 
+    async def _amend(self, numbers: list[int], popup_id: int, key: str) -> None:
+        await self._amending.change(numbers, key)
+        await self.desktop.close(popup_id, self.desktop.server)
+        self._wake()
+
     async def _answer(self, popup_id: int, key: str, token: str) -> None:
-        if popup_id in self._undo:
-            await self._call("undo", {"ref": str(self._undo.pop(popup_id))})
-            self._wake()
-            return
         server = await self._server_of(popup_id)
         done = await self._call("answer", {"popup_id": popup_id, "server": server, "key": key})
         if key in _OPENING:
@@ -201,16 +206,8 @@ class Reminder:
             await self._open(done["thanks"], words, token)
             return
         await self.desktop.close(popup_id, server)
-        # A server may send keys that its popup does not have: the weekly question is about no thanks.
-        if key == "waive" and done["done"] and done["thanks"]:
-            await self._offer_undo(done)
+        await self._amending.offer(key, done)
         self._wake()
-
-    async def _offer_undo(self, done: dict[str, Any]) -> None:
-        number = done["thanks"][0]
-        receipt = await self.desktop.show(popups.waived_popup(number, done["names"][0]))
-        if receipt.shown:
-            self._undo[receipt.popup_id] = number
 
     async def _open(self, thanks: list[int], words: list[str], token: str) -> None:
         """Open the page or the user's terminal on our command `words`, at these thanks; say so where nothing opened."""

@@ -65,6 +65,11 @@ class Desktop:
         self._tokens: dict[int, str] = {}
         self._activate_after = 0.0
 
+    @property
+    def server(self) -> str:
+        """The unique bus name of the notification server that is there, "" for none."""
+        return self._owner
+
     async def start(self) -> None:
         """Connect for the first time; never raises, a missing bus is told by `trouble`."""
         await self.ensure()

@@ -18,6 +18,8 @@ LINE_LENGTH = 42
 _REVIEW = Button("review", "Review")
 _LATER = Button("later", "Later")
 _WAIVE = Button("waive", "Not needed")
+# What a pressed "Later" can be moved to: a DELAY of `thanksd snooze`, and its button. Two: GNOME draws three buttons.
+DELAYS = {"tomorrow 9:00": "Tomorrow", "1w": "In a week"}
 _READY = " Draft is ready."
 _SHORTLY = 10_000
 _BROKE = "The line broke at the end. Check Sent."
@@ -174,6 +176,22 @@ def waived_popup(ref: int, person: str) -> Popup:
         buttons=(Button("undo", "Undo"),),
         expires=_SHORTLY,
         fallback=f"Run: thanksd undo {ref}",
+    )
+
+
+def later_popup(ref: int, people: list[str], until_words: str) -> Popup:
+    """Answer a pressed "Later" with the moment it came to, "today 15:00", and others to choose from.
+
+    The first button is that moment: a click on the popup itself, which presses it, changes nothing.
+    """
+    choices = [Button(delay, label) for delay, label in DELAYS.items() if not until_words.startswith(label.lower())]
+    who = people[0] if len(people) == 1 else f"{len(people)} people"
+    return Popup(
+        title=_titled("Later: ", who, ""),
+        body="Another time is one click away.",
+        buttons=(Button("keep", short(_capital(clean(until_words)), LINE_LENGTH)), *choices),
+        expires=_SHORTLY,
+        fallback=f"Run: thanksd snooze {ref} tomorrow" if len(people) == 1 else "Run: thanksd",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from thanksd import journal, ledger, states
+from thanksd.moments import say_short
 from thanksd.verbs import occasions, promising, weekly
 from thanksd.verbs.closing import snooze_until
 from thanksd.verbs.context import Context
@@ -16,7 +17,8 @@ from thanksd.verbs.context import Context
 def answer(context: Context, popup_id: int, server: str, key: str) -> dict[str, Any]:
     """Do what a pressed button says: later, waive, done, add and nobody answer; others only open something.
 
-    A button pressed twice does nothing more. Gives {"thanks": [numbers], "names": [...], "occasion", "done": bool}.
+    A button pressed twice does nothing more. Gives {"thanks": [numbers], "names": [...], "occasion", "done": bool},
+    of later also {"until"} in words.
     """
     now = context.now
     with context.store.write() as connection:
@@ -33,7 +35,8 @@ def answer(context: Context, popup_id: int, server: str, key: str) -> dict[str, 
         waiting = [row.thanks_id for row in rows if row.answered_at is None]
         for number in waiting:
             _act(connection, context, now, number, key)
-    return {"thanks": numbers, "names": names, "occasion": occasion, "done": bool(waiting)}
+    until = {"until": say_short(snooze_until(context, now, ""), now, context.zone)} if key == "later" else {}
+    return {"thanks": numbers, "names": names, "occasion": occasion, "done": bool(waiting), **until}
 
 
 def _act(connection: Connection, context: Context, now: datetime, number: int, key: str) -> None:
