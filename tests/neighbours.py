@@ -14,8 +14,8 @@ Dear Ada,
 Thank you for the coffee on Tuesday, and for the time you took. I keep thinking
 about why you left Rust.
 
-You had enough to do without this, and it was kind of you to fit it in. You were
-generous with your thoughts, too, and none of it was lost on me.
+You must have had plenty else to do, and it was kind of you to fit me in. You
+were generous with your thoughts, too, and none of it was lost on me.
 
 With best wishes,
 Sam Lee"""

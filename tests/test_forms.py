@@ -134,7 +134,7 @@ def test_the_editor_shows_facts_and_findings_below_the_letter_and_none_of_it_rea
 
 def test_lines_of_the_letter_that_begin_with_a_hash_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add("-d", "why you left Rust")
-    monkeypatch.setenv("EDITOR", script(tmp_path, 'sed -i "s/^You had/# 1 is you\\n\\nYou had/" "$1"'))
+    monkeypatch.setenv("EDITOR", script(tmp_path, 'sed -i "s/^You must/# 1 is you\\n\\nYou must/" "$1"'))
     assert "\n# 1 is you\n" in draft("--edit")["body"]
 
 
@@ -158,7 +158,7 @@ def test_after_an_edit_that_is_blocked_its_writer_may_edit_again(tmp_path: Path)
     count = tmp_path / "count"
     program = script(
         tmp_path,
-        f'echo x >>{count}; if [ $(wc -l <{count}) = 1 ]; then sed -i "s/^You had/You had [Name]/" "$1";'
+        f'echo x >>{count}; if [ $(wc -l <{count}) = 1 ]; then sed -i "s/^You must/You must [Name]/" "$1";'
         ' else sed -i "s/ \\[Name\\]//" "$1"; fi',
     )
     with rigs.terminal("draft", "1", "--edit", EDITOR=program) as terminal:

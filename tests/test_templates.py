@@ -125,7 +125,7 @@ def test_the_coffee_note_reads_like_this() -> None:
         "Dear Ada,\n\n"
         "Thank you for the coffee at Café Einstein on Tuesday, and for the time you took to talk about compilers. "
         "I keep thinking about why you left Rust.\n\n"
-        "You had enough to do without this, and it was kind of you to fit it in. "
+        "You must have had plenty else to do, and it was kind of you to fit me in. "
         "You were generous with your thoughts, too, and none of it was lost on me.\n\n"
         "You will have the compiler paper by Friday, as promised.\n\n"
         "With best wishes,\nSam Lee",
