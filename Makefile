@@ -40,7 +40,7 @@ uninstall:  ## remove what make install made; your ledger, settings and template
 	@$(PYTHON) -IB .ci/install.py uninstall
 
 test: parts $(VENV)/dev  ## run every test (ARGS="-k word" for some)
-	$(BIN)/pytest --no-fold-skipped -n 5 --dist loadgroup $(ARGS)
+	$(BIN)/pytest --no-fold-skipped -n 4 --dist loadgroup $(ARGS)
 	@$(BIN)/python tests/corpus_table.py
 
 matrix: parts $(VENV)/dev  ## every kill, fault and clock case; writes docs/RELIABILITY.md

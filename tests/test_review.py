@@ -78,7 +78,7 @@ def test_the_screen_shows_everything_in_the_order_of_the_drawing(mail: Path) -> 
             *("Thanks 1, 1 of 1 due", "best by to", "h left", "To       Ada Lovelace <ada@example.com>"),
             *("From     Sam Lee <sam.lee@example.org>", f"Save in {mail} (nobody is mailed)"),
             *("Subject  Thank you for the coffee", "You know coffee, ", 'Café Einstein; "why you left Rust"'),
-            *("-" * 80, "Dear Ada,", "why you left Rust.", "Sam Lee", "-" * 80, "Findings none. 63 words. sha256 "),
+            *("-" * 80, "Dear Ada,", "why you left Rust.", "Sam Lee", "-" * 80, "Findings none. 64 words. sha256 "),
             *("Leaves   30 s after s, today about ", "; u takes it back until then"),
             " s send   e edit   d detail   a another wording   l later\n",
             " w not needed   t thanked otherwise   n next   u undo   q quit   ? help\n>",
