@@ -303,6 +303,7 @@ def test_two_letters_under_one_message_id_or_one_thanks_are_refused(desk: Desk, 
         take(other, parcel)
 
 
+@pytest.mark.matrix
 def test_ten_thousand_thanks_are_taken_in(desk: Desk, other: Desk) -> None:
     desk.queued()
     parcel = exported(desk)

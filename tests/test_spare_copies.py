@@ -170,6 +170,7 @@ def test_copies_of_another_ledger_and_those_made_by_hand_are_never_let_go(desk: 
 # --- killed ---
 
 
+@pytest.mark.matrix
 def test_a_copy_that_is_killed_on_its_way_is_no_copy_and_the_next_one_tidies_up(desk: Desk) -> None:
     for number in range(30):
         desk.add(f"P{number} N", details=["x" * 2000])
