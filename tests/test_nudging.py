@@ -470,6 +470,11 @@ def test_a_due_thanks_pops_up_and_later_snoozes_it(desk: Desk) -> None:
         assert query("SELECT answer FROM nudge") == [("later",)]
 
 
+def _followed(desk: Desk) -> None:
+    """Wait until the nudge that was answered is gone, and the popup after it stands alone."""
+    wait_for(lambda: len(desk.history()) == 1 and desk.displayed() == 1)
+
+
 def test_a_pressed_later_can_be_moved_to_another_day_by_one_more_press(desk: Desk) -> None:
     for name in ("Ada Lovelace", "Chen Wei", "Tom Jones"):
         add(name, after="0s")
@@ -478,7 +483,7 @@ def test_a_pressed_later_can_be_moved_to_another_day_by_one_more_press(desk: Des
         desk.press("Later")
         wait_for(lambda: _state(3) == "snoozed")
         soon = value("SELECT max(nudge_at) FROM thanks")
-        wait_for(lambda: desk.displayed() == 1)
+        _followed(desk)
         desk.press("In a week")
         wait_for(lambda: value("SELECT min(nudge_at) FROM thanks") > soon)
         wait_for(lambda: desk.displayed() == 0)
@@ -491,7 +496,7 @@ def test_a_click_on_the_popup_after_later_leaves_the_moment_as_it_is(desk: Desk)
         desk.press("Later")
         wait_for(lambda: _state() == "snoozed")
         soon = value("SELECT nudge_at FROM thanks")
-        wait_for(lambda: desk.displayed() == 1)
+        _followed(desk)
         desk.click(700, 90)
         wait_for(lambda: desk.displayed() == 0)
         assert value("SELECT nudge_at FROM thanks") == soon
@@ -503,7 +508,7 @@ def test_not_needed_waives_and_can_be_taken_back_in_a_popup(desk: Desk) -> None:
         _shown()
         desk.press("Not needed")
         wait_for(lambda: _state() == "waived")
-        wait_for(lambda: desk.displayed() == 1)
+        _followed(desk)
         desk.press("Undo")
         wait_for(lambda: _state() == "due")
 
