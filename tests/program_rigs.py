@@ -16,6 +16,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -187,6 +188,12 @@ def run(
     return subprocess.CompletedProcess(words, process.returncode, out, err)
 
 
+def is_waiting(pid: int) -> bool:
+    """Say whether a program sleeps until something happens (proc(5)), rather than is on its way there."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    return stat.rpartition(")")[2].split()[0] == "S"
+
+
 class InTerminal(pexpect.spawn):  # type: ignore[misc]  # pexpect ships no types
     """pexpect.spawn, the program in it started the short way."""
 
@@ -202,6 +209,15 @@ class InTerminal(pexpect.spawn):  # type: ignore[misc]  # pexpect ships no types
         finally:
             os.close(theirs)
         return ptyprocess.PtyProcess(child, ours)
+
+    def sendintr(self) -> None:
+        """Press Ctrl-C once the program waits for a key, as a hand does.
+
+        Between a prompt's last letter and the waiting Python forgets it until the next key (CPython issue 112585).
+        """
+        while self.isalive() and not is_waiting(self.pid):
+            time.sleep(0.01)
+        super().sendintr()
 
     def close(self, force: bool = True) -> None:
         """Close the window; one whose program ended already is not waited for."""

@@ -123,6 +123,11 @@ class Terminal:
         self._answered = len(self.raw)
         self._child.send(text)
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C once the program waits for a key, as a hand does; see program_rigs.InTerminal.sendintr."""
+        self.until(self.is_waiting)
+        self.send("\x03")
+
     def key(self, key: str) -> None:
         """Press one key, by itself, at a prompt."""
         self.until(self._is_asking)
@@ -143,9 +148,8 @@ class Terminal:
         return bool(self._child.getecho())
 
     def is_waiting(self) -> bool:
-        """Say whether the program sleeps until something happens (proc(5)), rather than is on its way there."""
-        stat = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8", errors="replace")
-        return stat.rpartition(")")[2].split()[0] == "S"
+        """Say whether the program sleeps until something happens."""
+        return program_rigs.is_waiting(self.pid)
 
     def type_while_stopped(self, text: str, *, before: str) -> bool:
         """Stop the program and type, if `before` does not end the screen yet; let it go on, and say whether it did not."""

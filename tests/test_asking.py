@@ -206,7 +206,7 @@ def test_who_leaves_in_the_middle_loses_nothing_that_was_echoed_and_leaves_nothi
             terminal.close_window()
             assert terminal.end() != 0
         else:
-            terminal.send("\x03")
+            terminal.interrupt()
             assert terminal.end() == 130
     assert [one["person"]["name"] for one in thanks()] == ["Grace Hopper", *["Alan Kay"][: number == len(told)]]
 
@@ -269,6 +269,7 @@ def test_ctrl_c_and_ctrl_d_leave_nothing_behind_and_say_nothing(key: str) -> Non
     with rigs.terminal("add") as terminal:
         answer(terminal, ("Whom", "Ada"), (ADDRESS, "ada@example.com"), (KIND, ""), (WHEN, ""), (DETAIL, "x"))
         terminal.ready(PROMISE)
+        terminal.until(terminal.is_waiting)
         terminal.send(key)
         assert terminal.end() == 130
         assert terminal.lines[-1].startswith(PROMISE)

@@ -376,7 +376,7 @@ def test_a_window_that_is_closed_at_the_question_changes_nothing(mail: Path, how
     with terminal("resolve", number) as window:
         window.ready("Look in Sent")
         if how == "Ctrl-C":
-            window.send("\x03")
+            window.interrupt()
         elif how == "told to end":
             window.signal(signal.SIGTERM)
         else:

@@ -199,7 +199,7 @@ def test_an_unanswered_question_is_never_taken_for_sent(program: Program, how: s
         if how == "window":
             terminal.close_window()
         else:
-            terminal.send("\x03")
+            terminal.interrupt()
         terminal.end()
     assert standing() == HELD
     assert len(program.wait()) == 1

@@ -110,7 +110,7 @@ def test_whoever_leaves_at_any_question_leaves_nothing_behind(
             answer(one, *answers[:count])
             one.ready(answers[count][0])
             if leave == "Ctrl-C":
-                one.send("\x03")
+                one.interrupt()
                 assert one.end() == 130
             elif count + 1 < len(answers):
                 one.signal(signal.SIGHUP)
@@ -265,7 +265,7 @@ def test_who_runs_a_domain_is_an_answer_too_and_a_mistyped_one_is_asked_about() 
         answer(one, (NAME, "Sam Lee"), (EMAIL, "sam at home"), ("This is not an address", "sam@gmial.com"))
         answer(one, ("gmail.com? [Y/n]", "n"), (KIND, "1"), (SERVER, "microsoft"))
         one.ready("It takes no passwords from programs.", "Open them in Outlook on the web?")
-        one.send("\x03")
+        one.interrupt()
         assert one.end() == 130
     with terminal(*ALONE, lines=40) as one:
         answer(one, (NAME, "Sam Lee"), (EMAIL, "sam@gmial.com"), ("gmail.com? [Y/n]", ""))

@@ -357,7 +357,7 @@ def test_ctrl_c_is_quiet_takes_back_and_leaves_the_terminal_as_it_was() -> None:
     with rigs.terminal("review") as terminal:
         terminal.key("s")
         terminal.ready("2 of 2 due")
-        terminal.send("\x03")
+        terminal.interrupt()
         terminal.until("Taken back: Ada's letter.")
         assert terminal.is_echoing()
         assert terminal.end() == 130
@@ -508,13 +508,13 @@ def test_ctrl_c_leaves_a_question_and_takes_back_no_letter(mail: Path) -> None:
         terminal.ready("2 of 3 due", "Chen's address?")
         terminal.line("chen@gmial.com")
         terminal.ready("gmail.com? [Y/n]")
-        terminal.send("\x03")
+        terminal.interrupt()
         terminal.ready("2 of 3 due", "Nothing was changed.", "Chen's address?")
-        terminal.send("\x03")
+        terminal.interrupt()
         terminal.ready("3 of 3 due", "s send")
         terminal.key("d")
         terminal.until("> why you left Rust")
-        terminal.send("\x03")
+        terminal.interrupt()
         terminal.ready("Nothing was changed.", "s send")
         assert states() == ["confirmed", "due", "due"]
         terminal.key("q")
