@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode
 
 from daemon_rigs import Ledger, wait_for
@@ -45,11 +45,17 @@ class Answer(NamedTuple):
         return self.text.partition('name="token" value="')[2].partition('"')[0]
 
 
+class Verbs(Protocol):
+    """Whatever calls the verbs on a ledger, as Ledger does."""
+
+    def call(self, verb: str, **params: Any) -> dict[str, Any]: ...
+
+
 class Site:
     """The page of a ledger, running. `called` are the verbs it called, in order."""
 
-    def __init__(self, ledger: Ledger, config: Callable[[], Config], state: Path) -> None:
-        self.ledger, self.called = ledger, []  # type: tuple[Ledger, list[str]]
+    def __init__(self, ledger: Verbs, config: Callable[[], Config], state: Path) -> None:
+        self.ledger, self.called = ledger, []  # type: tuple[Verbs, list[str]]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.server = PageServer(self._call, config, state)
@@ -130,7 +136,14 @@ class Visitor:
 @contextmanager
 def site(ledger: Ledger) -> Iterator[Site]:
     """Serve the page of a ledger until the block ends."""
-    running = Site(ledger, lambda: ledger._config, paths.state_folder())
+    with served(ledger, lambda: ledger._config, paths.state_folder()) as running:
+        yield running
+
+
+@contextmanager
+def served(ledger: Verbs, config: Callable[[], Config], state: Path) -> Iterator[Site]:
+    """Serve the page of whatever calls the verbs, its port and key kept in the folder `state`, until the block ends."""
+    running = Site(ledger, config, state)
     running.start()
     try:
         yield running

@@ -91,7 +91,7 @@ def test_it_holds_nothing_that_a_strict_policy_forbids_and_is_an_image_with_a_na
 
 def test_who_does_not_see_it_is_told_the_numbers() -> None:
     said = parsed(charts.weeks(rows((3, 2, 0), (0, 0, 0), (1, 0, 1)))).findtext(f"{NS}desc")
-    assert said == "2025-03-10: 3 owed, 2 given; 2025-03-24: 1 owed, 0 given, 1 late"
+    assert said == "10 Mar: 3 owed, 2 given; 24 Mar: 1 owed, 0 given, 1 late"
     assert parsed(charts.delays(DELAYS)).findtext(f"{NS}desc") == "same day: 12; next day: 0; later: 3"
 
 

@@ -169,6 +169,25 @@ def test_findings_follow_the_text_while_it_is_typed(site: Site, ledger: Ledger, 
 # --- for everybody ---
 
 
+def test_a_block_that_comes_while_typing_can_be_overridden_there_and_stays_so_while_typing_goes_on(
+    site: Site, ledger: Ledger, browser: Browser
+) -> None:
+    number = ledger.add("Ada Lovelace", email="ada@example.com")
+    ledger.later(hours=2)
+    with _visit(site, browser, f"/thanks/{number}") as page:
+        body = page.get_by_label("Text", exact=True)
+        body.fill(body.input_value() + "\nCould you get me a job?")
+        box = page.locator("#findings input[value=ask]")
+        box.check()
+        body.press("Control+End")
+        page.keyboard.type(" See you tomorrow!")
+        page.get_by_role("listitem").filter(has_text="relative-date").wait_for()
+        assert box.is_checked()
+        page.get_by_role("button", name="Send", exact=True).click()
+        page.get_by_text("Leaves in").wait_for()
+    assert "overridden" in [event["what"] for event in ledger.call("log", ref=str(number))["events"]]
+
+
 def _full(ledger: Ledger) -> list[str]:
     """Fill a ledger with people of several scripts, and give the pages worth a look."""
     ada = ledger.add("Ada Lovelace", email="ada@example.com", promises=["send the compiler paper by fri"])

@@ -9,7 +9,7 @@ has room to its end, so none is cut, whatever its script or direction; all are e
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -30,13 +30,18 @@ _MOST_LABELS = 8
 _LONGEST, _THICK = 560, 14
 
 
+def _english(day: date) -> str:
+    return f"{day.day} {MONTHS[day.month - 1][:3]}"
+
+
 class Words(NamedTuple):
-    """What a chart says: its title (read aloud), and its names of what is drawn."""
+    """What a chart says: its title (read aloud), its names of what is drawn, and how it says a day."""
 
     title: str = "Thanks owed and given, by week"
     owed: str = "owed"
     given: str = "given"
     late: str = "late"
+    day: Callable[[date], str] = _english
 
 
 def weeks(rows: Sequence[Mapping[str, Any]], words: Words | None = None, *, name: str = "weeks") -> str:
@@ -56,7 +61,7 @@ def weeks(rows: Sequence[Mapping[str, Any]], words: Words | None = None, *, name
     ]
     legend = [_key(line, kind, getattr(said, kind)) for line, kind in enumerate(("owed", "given", "late"))]
     scale = [_text(_LEFT, _TOP - 4, str(most)), _rect(_LEFT, base, _WIDTH - 2 * _LEFT, 1, "axis")]
-    labels = _labels(starts, rows, base + _LINE)
+    labels = _labels(starts, rows, said, base + _LINE)
     drawn = [*legend, *scale, *bars, *labels]
     return _svg(name, said.title, _told(rows, said), base + _LINE + 6, drawn)
 
@@ -68,20 +73,18 @@ def _bars(kind: str, places: Sequence[tuple[float, int]], base: float, wide: flo
     return f'<path class="{kind}" d="{"".join(lines)}"/>' if lines else ""
 
 
-def _labels(starts: Sequence[float], rows: Sequence[Mapping[str, Any]], y: float) -> list[str]:
+def _labels(starts: Sequence[float], rows: Sequence[Mapping[str, Any]], said: Words, y: float) -> list[str]:
     every = -(-len(rows) // _MOST_LABELS) or 1
-    return [_text(x, y, _day(row["week"])) for x, row in list(zip(starts, rows, strict=True))[::every]]
-
-
-def _day(week: str) -> str:
-    day = date.fromisoformat(week)
-    return f"{day.day} {MONTHS[day.month - 1][:3]}"
+    return [
+        _text(x, y, said.day(date.fromisoformat(row["week"])))
+        for x, row in list(zip(starts, rows, strict=True))[::every]
+    ]
 
 
 def _told(rows: Sequence[Mapping[str, Any]], said: Words) -> str:
     """Say the numbers, for who does not see them; weeks with nothing in them are left out."""
     told = [
-        f"{row['week']}: {row['owed']} {said.owed}, {row['given']} {said.given}"
+        f"{said.day(date.fromisoformat(row['week']))}: {row['owed']} {said.owed}, {row['given']} {said.given}"
         + (f", {row['late']} {said.late}" if row["late"] else "")
         for row in rows
         if row["owed"] or row["given"]

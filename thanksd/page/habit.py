@@ -24,7 +24,7 @@ async def habit(visit: Visit) -> Response:
 
 def _drawn(stats: dict[str, Any], words: Words) -> dict[str, Any]:
     """Draw the numbers. The charts escape every text themselves."""
-    said = charts.Words(words("chart_weeks"), words("owed"), words("given"), words("late"))
+    said = charts.Words(words("chart_weeks"), words("owed"), words("given"), words("late"), words.short_day)
     within = [{**row, "name": words(f"within_{place}")} for place, row in enumerate(stats["hours"]["within"])]
     return {
         "by_week": Markup(charts.weeks(stats["weeks"], said)),  # noqa: S704  see above

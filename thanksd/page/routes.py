@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute, Route
 
 from thanksd.addresses import fold
 from thanksd.config import Config
-from thanksd.errors import NotFoundError, ThanksdError
+from thanksd.errors import NotFoundError, ThanksdError, TryLaterError, UnavailableError
 from thanksd.page import habit, lists, people, reviewing, secret
 from thanksd.page.gate import RefusedError
 from thanksd.page.visit import Call, Visit, page
@@ -131,8 +131,7 @@ class Routes:
                 return await handler(visit)
             except ThanksdError as error:
                 # What was typed and could not be stored is given back.
-                status = 404 if isinstance(error, NotFoundError) else 400
-                return visit.show("sorry.html", status, error=error, typed=_typed(visit.form))
+                return visit.show("sorry.html", _status(error), error=error, typed=_typed(visit.form))
 
         return answer
 
@@ -187,6 +186,13 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER):
         raise HTTPException(404)
     return int(text)
+
+
+def _status(error: ThanksdError) -> int:
+    """Give HTTP's number for an error of a verb: not there, not now, or not so (RFC 9110, section 15)."""
+    if isinstance(error, NotFoundError):
+        return 404
+    return 503 if isinstance(error, (TryLaterError, UnavailableError)) else 400
 
 
 async def _static(request: Request) -> Response:

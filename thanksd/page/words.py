@@ -6,7 +6,7 @@ What verbs say of a thanks (findings, errors) is said in English, as on the comm
 from __future__ import annotations
 
 import tomllib
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,11 @@ class Words:
                 year=here.year,
             )
         )
+
+    def short_day(self, day: date) -> str:
+        """Say a day where there is little room: "11 Mar"."""
+        dates = self._texts["dates"]
+        return str(dates["short"].format(day=day.day, month=dates["months"][day.month - 1]))
 
     def moment(self, moment: datetime, now: datetime, zone: str) -> str:
         """Say a moment: "today 15:00", "tomorrow 09:00", else its day and the time."""

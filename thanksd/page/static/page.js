@@ -15,7 +15,9 @@ if (letter) {
     if (!answer || !answer.ok || mine !== asked) return;
     const found = await answer.json();
     // Made by the page's own templates, which escape every text.
+    const ticked = new Set([...list.querySelectorAll("input:checked")].map((one) => one.value));
     list.innerHTML = found.findings;
+    list.querySelectorAll("input").forEach((one) => { one.checked = ticked.has(one.value); });
     marks.innerHTML = found.marked + "\n";
     letter.seen.value = [...list.querySelectorAll(".code")].map((one) => one.textContent).join(" ");
   };
