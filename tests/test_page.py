@@ -15,7 +15,6 @@ from page_rigs import Site, Visitor
 from thanksd import paths
 from thanksd.config import Maildir
 from thanksd.errors import ConfigError
-from thanksd.page.words import Words, codes
 
 _HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}"
 
@@ -269,18 +268,3 @@ def test_no_name_place_or_note_becomes_markup_of_the_page(ledger: Ledger, visito
         assert "49" not in page
         assert page.count("<script") == 1
         assert page.count("</textarea>") <= 2
-
-
-def test_every_language_has_every_word_with_the_same_places_to_fill() -> None:
-    english = Words("en")
-    for code in codes():
-        words = Words(code)
-        assert words.code == code
-        for table in ("dates", "units", "kinds", "states", "texts"):
-            ours, theirs = english._texts[table], words._texts[table]
-            assert set(ours) == set(theirs), (code, table)
-        for key, text in english._texts["texts"].items():
-            assert sorted(re.findall(r"{\w+}", text)) == sorted(re.findall(r"{\w+}", words._texts["texts"][key])), (
-                code,
-                key,
-            )

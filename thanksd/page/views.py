@@ -76,11 +76,15 @@ def letter(one: dict[str, Any], words: Words, zone: str, now: datetime) -> dict[
 
 
 def findings(found: Sequence[dict[str, Any]], words: Words) -> list[dict[str, Any]]:
-    """Give what the check says, the severity in words."""
-    return [
-        {**one, "message": display_safe(one["message"]), "severity_words": words(f"severity_{one['severity']}")}
-        for one in found
-    ]
+    """Give what the check says, the severity in words; `lang` is the language of a sentence that is not the page's."""
+    return [_finding(one, words) for one in found]
+
+
+def _finding(one: dict[str, Any], words: Words) -> dict[str, Any]:
+    english = display_safe(one["message"])
+    said = words.said(english)
+    shown = {"message": said or english, "lang": "" if said else "en"}
+    return {**one, **shown, "severity_words": words(f"severity_{one['severity']}")}
 
 
 def marked(text: str, found: Sequence[dict[str, Any]]) -> Markup:

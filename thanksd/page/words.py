@@ -1,14 +1,17 @@
 """The page's own words in the languages that notes are written in: one file each in `words/`. Pure.
 
-What verbs say of a thanks (findings, errors) is said in English, as on the command line.
+What the check finds, verbs say in English; here each such sentence is known by its words, and said in the language of
+the page. Errors stay English, as on the command line.
 """
 
 from __future__ import annotations
 
+import re
 import tomllib
 from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from thanksd import policy
@@ -73,6 +76,18 @@ class Words:
         one, many = self._texts["units"][name]
         return str((one if count == 1 else many).format(count))
 
+    def said(self, message: str) -> str:
+        """Say a sentence of the check in this language; "" where it has none of its own for it, as English has not."""
+        if self.code == "en":
+            return ""
+        for key, pattern in _sentences():
+            if (found := pattern.fullmatch(message)) and (text := self._texts["said"].get(key)):
+                values = found.groupdict()
+                if key == "typo":
+                    values["found"] = values["found"].replace(" for ", " → ")
+                return str(text.format_map(values))
+        return ""
+
     @staticmethod
     def languages() -> list[tuple[str, str]]:
         """Give the languages that notes can be written in, each in its own words."""
@@ -87,6 +102,17 @@ class Words:
 def codes() -> tuple[str, ...]:
     """Give the codes of the languages there are words of."""
     return tuple(sorted(file.stem for file in _FOLDER.glob("*.toml")))
+
+
+@cache
+def _sentences() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    """Give what the check says, as patterns with a group for each {name} in it."""
+    return tuple((key, _pattern(text)) for key, text in _read("en")["said"].items())
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    parts = ((re.escape(before), name) for before, name, _, _ in Formatter().parse(text))
+    return re.compile("".join(f"{before}(?P<{name}>.+)" if name else before for before, name in parts), re.DOTALL)
 
 
 @cache
