@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, update
 
 from thanksd.addresses import fold
 from thanksd.models import DoNotContact, Ledger, Thanks
+from thanksd.rows import AnySelect
 
 # Values in one query: SQLite takes 999 before 3.32 (sqlite.org/limits.html).
 _CHUNK = 900
@@ -38,7 +40,7 @@ def hashed(salt: str, text: str) -> str:
 
 def salt_of(connection: Connection) -> str:
     """Give the ledger's salt."""
-    return str(connection.execute(select(Ledger.salt)).scalar_one())
+    return str(connection.execute(_salt()).scalar_one())
 
 
 def add(connection: Connection, now: datetime, addresses: Iterable[str]) -> None:
@@ -65,8 +67,17 @@ def has(connection: Connection, address: str | None) -> bool:
     """Say whether an address is that of somebody who was forgotten."""
     if not address:
         return False
-    query = select(DoNotContact.hash).where(DoNotContact.hash == hashed(salt_of(connection), address))
-    return connection.scalar(query) is not None
+    return connection.scalar(_known(), {"hash": hashed(salt_of(connection), address)}) is not None
+
+
+@cache
+def _known() -> AnySelect:
+    return select(DoNotContact.hash).where(DoNotContact.hash == bindparam("hash"))
+
+
+@cache
+def _salt() -> AnySelect:
+    return select(Ledger.salt)
 
 
 def addresses_among(connection: Connection, addresses: Iterable[str]) -> set[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select, true
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select, true
 
 from thanksd import states
 from thanksd.addresses import fold
@@ -75,19 +76,55 @@ def _thanks() -> AnySelect:
     )
 
 
+class _Statements(NamedTuple):
+    """What reads thanks: their rows, their promises, their letters."""
+
+    thanks: AnySelect
+    promises: AnySelect
+    letters: AnySelect
+
+
+def _statements(which: ColumnElement[bool]) -> _Statements:
+    chosen = select(Thanks.id).where(which)
+    promises = select(Promise.thanks_id, Promise.id, Promise.text, Promise.due, Promise.done_at)
+    return _Statements(
+        _thanks().where(which).order_by(Thanks.nudge_at, Thanks.id),
+        promises.where(Promise.thanks_id.in_(chosen)).order_by(Promise.id),
+        select(*_LETTER_COLUMNS).where(Letter.thanks_id.in_(chosen)).order_by(Letter.id),
+    )
+
+
+@cache
+def _by_person() -> _Statements:
+    return _statements(Thanks.person_id == bindparam("person"))
+
+
+def thanks_of_person(connection: Connection, person: int, now: datetime) -> list[dict[str, Any]]:
+    """Give all thanks to one person, soonest first."""
+    return _read(connection, _by_person(), {"person": person}, now)
+
+
+@cache
+def _by_numbers() -> _Statements:
+    return _statements(Thanks.id.in_(bindparam("numbers", expanding=True)))
+
+
 def thanks(connection: Connection, which: ColumnElement[bool], now: datetime) -> list[dict[str, Any]]:
     """Give the thanks that `which` selects, soonest first, in the shape that --json prints."""
-    rows = connection.execute(_thanks().where(which).order_by(Thanks.nudge_at, Thanks.id)).all()
-    chosen = select(Thanks.id).where(which)
-    promises = _promises(connection, chosen)
-    letters = _newest_letters(connection, chosen)
+    return _read(connection, _statements(which), {}, now)
+
+
+def _read(connection: Connection, of: _Statements, values: dict[str, object], now: datetime) -> list[dict[str, Any]]:
+    rows = connection.execute(of.thanks, values).all()
+    promises = _promises(connection.execute(of.promises, values))
+    letters = {row.thanks_id: plain_letter(row) for row in connection.execute(of.letters, values)}
     return [_plain_thanks(row, promises.get(row.id, []), letters.get(row.id), now) for row in rows]
 
 
 def thanks_by_id(connection: Connection, numbers: Iterable[int], now: datetime) -> list[dict[str, Any]]:
     """Give these thanks in the order asked for. Raises NotFoundError for one whose person was forgotten meanwhile."""
     numbers = list(numbers)
-    found = {item["id"]: item for item in thanks(connection, Thanks.id.in_(numbers), now)}
+    found = {item["id"]: item for item in _read(connection, _by_numbers(), {"numbers": numbers}, now)}
     gone = next((number for number in numbers if number not in found), None)
     if gone is not None:
         raise NotFoundError(f"There is no thanks {gone} any more.", "See them: thanksd owed --all")
@@ -124,19 +161,13 @@ def _plain_thanks(row: AnyRow, promises: list[Any], letter: dict[str, Any] | Non
     }
 
 
-def _promises(connection: Connection, chosen: AnySelect) -> Mapping[int, list[dict[str, Any]]]:
-    query = select(Promise.thanks_id, Promise.id, Promise.text, Promise.due, Promise.done_at)
+def _promises(rows: Iterable[AnyRow]) -> Mapping[int, list[dict[str, Any]]]:
     found = defaultdict(list)
-    for row in connection.execute(query.where(Promise.thanks_id.in_(chosen)).order_by(Promise.id)):
+    for row in rows:
         found[row.thanks_id].append(
             {"id": row.id, "text": row.text, "due": _maybe_iso(row.due), "done_at": _maybe_iso(row.done_at)}
         )
     return found
-
-
-def _newest_letters(connection: Connection, chosen: AnySelect) -> dict[int, dict[str, Any]]:
-    query = select(*_LETTER_COLUMNS).where(Letter.thanks_id.in_(chosen)).order_by(Letter.id)
-    return {row.thanks_id: plain_letter(row) for row in connection.execute(query)}
 
 
 def letters(connection: Connection, which: ColumnElement[bool]) -> list[dict[str, Any]]:
@@ -190,8 +221,7 @@ def find_ref(
 
 
 def _by_number(connection: Connection, number: int, owner: str) -> int:
-    somebodys = and_(Thanks.id == number, Thanks.person_id.is_not(None))
-    found = connection.scalar(select(Thanks.owner).where(somebodys)) if number < TOO_HIGH else None
+    found = connection.scalar(_owner(), {"number": number}) if number < TOO_HIGH else None
     if found is not None and owner not in ("", found):
         raise UsageError(
             f"Thanks {number} is owed by {found}. Nothing was changed.",
@@ -200,6 +230,11 @@ def _by_number(connection: Connection, number: int, owner: str) -> int:
     if found is not None:
         return number
     raise NotFoundError(f"There is no thanks {number}.", "See them: thanksd owed --all")
+
+
+@cache
+def _owner() -> AnySelect:
+    return select(Thanks.owner).where(Thanks.id == bindparam("number"), Thanks.person_id.is_not(None))
 
 
 def _open_matches(connection: Connection, words: list[str], owner: str) -> list[AnyRow]:
@@ -278,8 +313,12 @@ def person_with_email(connection: Connection, email: str) -> AnyRow | None:
 
 def is_bad_address(connection: Connection, email: str | None) -> bool:
     """Say whether letters to this address came back."""
-    query = select(BadAddress.email_key).where(BadAddress.email_key == fold(email or ""))
-    return connection.scalar(query) is not None
+    return connection.scalar(_bad_address(), {"key": fold(email or "")}) is not None
+
+
+@cache
+def _bad_address() -> AnySelect:
+    return select(BadAddress.email_key).where(BadAddress.email_key == bindparam("key"))
 
 
 def same_meeting(connection: Connection, owner: str, person: int, kind: str, day: str) -> int | None:

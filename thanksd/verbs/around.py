@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select
 
 from thanksd import grounding, language, policy, providers, states, timing
 from thanksd.addresses import fold
@@ -30,11 +31,11 @@ _GONE = (states.FAILED, states.CANCELLED)
 def around_of(connection: Connection, context: Context, item: dict[str, Any], facts: Facts, text: str) -> Around:
     """Give what is known around a thanks whose note says `text`."""
     here = [item["person"]["name"], facts["via"], *facts["others"], facts["me"]["name"]]
-    near, in_panel = _near(item), _in_panel(item)
+    whose = _whose(item)
     return Around(
         acquaintances=tuple(one for one in _named(connection, facts, text) if one not in here),
-        earlier=_notes(connection, item["id"], near & ~in_panel),
-        panel=_notes(connection, item["id"], in_panel),
+        earlier=tuple(connection.scalars(_notes(are_of_panel=False), whose)),
+        panel=tuple(connection.scalars(_notes(are_of_panel=True), whose)),
         interests=tuple(one.text for one in interests(connection, item["person"]["id"]) if is_fresh(context, one)),
         too_often=_too_often(connection, context, item),
     )
@@ -42,9 +43,14 @@ def around_of(connection: Connection, context: Context, item: dict[str, Any], fa
 
 def interests(connection: Connection, person: int) -> list[AnyRow]:
     """Give what somebody cares about, the newest first."""
+    return list(connection.execute(_interests(), {"person": person}))
+
+
+@cache
+def _interests() -> AnySelect:
     columns = (Interest.id, Interest.text, Interest.source, Interest.at)
-    query = select(*columns).where(Interest.person_id == person).order_by(Interest.at.desc(), Interest.id.desc())
-    return list(connection.execute(query))
+    whose = Interest.person_id == bindparam("person")
+    return select(*columns).where(whose).order_by(Interest.at.desc(), Interest.id.desc())
 
 
 def is_fresh(context: Context, interest: AnyRow) -> bool:
@@ -61,43 +67,72 @@ def _too_often(connection: Connection, context: Context, item: dict[str, Any]) -
     rule = rule_for(context, item["meeting"]["kind"], Towards(person["lang"] or "", "", person["seniority"]))
     span = timing.within(rule)
     since = max(now - span, _last_heard(connection, now, person["id"]))
-    moment = func.coalesce(Letter.sent_at, Letter.confirmed_at)
-    query = select(moment.label("at")).join(Thanks, Thanks.id == Letter.thanks_id)
-    theirs = (Thanks.person_id == person["id"], Letter.state.not_in(_GONE), moment > since)
-    sent = sorted(at for at in connection.scalars(query.where(*theirs)) if at is not None)
+    theirs = connection.scalars(_sent(), {"person": person["id"], "since": since})
+    sent = sorted(at for at in theirs if at is not None)
     if len(sent) < rule.most:
         return ""
     again = say_short(sent[-rule.most] + span, now, context.zone)
     return f"{len(sent)} letters to them are unanswered. Fitting again {again}; they replied? people edit WHO --replied"
 
 
+@cache
+def _sent() -> AnySelect:
+    moment = func.coalesce(Letter.sent_at, Letter.confirmed_at)
+    return (
+        select(moment.label("at"))
+        .join(Thanks, Thanks.id == Letter.thanks_id)
+        .where(Thanks.person_id == bindparam("person"), Letter.state.not_in(_GONE), moment > bindparam("since"))
+    )
+
+
 def _last_heard(connection: Connection, now: datetime, person: int) -> datetime:
     """Give when somebody was met last, or replied."""
-    met = select(func.max(Meeting.at)).join(Thanks, Thanks.meeting_id == Meeting.id)
-    is_met = (Thanks.person_id == person, Meeting.kind.in_(policy.encounters()), Meeting.at <= now)
-    moments = (connection.scalar(met.where(*is_met)), connection.scalar(_replied(person)))
+    heard = {"person": person, "kinds": policy.encounters(), "now": now}
+    moments = connection.execute(_heard(), heard).one()
     return max((moment for moment in moments if moment is not None), default=datetime.min.replace(tzinfo=UTC))
 
 
-def _replied(person: int) -> AnySelect:
-    return select(Person.replied_at).where(Person.id == person)
+@cache
+def _heard() -> AnySelect:
+    met = (
+        select(func.max(Meeting.at))
+        .join(Thanks, Thanks.meeting_id == Meeting.id)
+        .where(Thanks.person_id == bindparam("person"), Meeting.at <= bindparam("now"))
+        .where(Meeting.kind.in_(bindparam("kinds", expanding=True)))
+    )
+    return select(met.scalar_subquery(), Person.replied_at).where(Person.id == bindparam("person"))
 
 
 def thanks_before(connection: Connection, item: dict[str, Any]) -> int:
     """Count the earlier thanks to the same person, to colleagues, and for the same meeting."""
+    return int(connection.scalar(_before(), _whose(item)) or 0)
+
+
+@cache
+def _before() -> AnySelect:
     query = select(func.count()).select_from(Thanks).join(Person, Person.id == Thanks.person_id)
-    return int(connection.scalar(query.where(_near(item) | _in_panel(item), Thanks.id < item["id"])) or 0)
+    return query.where(or_(_near(), _in_panel()), Thanks.id < bindparam("number"))
 
 
-def _near(item: dict[str, Any]) -> ColumnElement[bool]:
-    """Say of a thanks that it is the same person's, or a colleague's."""
+def _whose(item: dict[str, Any]) -> dict[str, object]:
+    """Give what `_near` and `_in_panel` are asked with."""
     company = _company(item["person"]["email"])
-    same_person: ColumnElement[bool] = Thanks.person_id == item["person"]["id"]
-    return or_(same_person, Person.email_key.like(f"%@{company}")) if company else same_person
+    return {
+        "number": item["id"],
+        "person": item["person"]["id"],
+        "meeting": item["meeting"]["id"],
+        # Nobody's address is empty.
+        "colleagues": f"%@{company}" if company else "",
+    }
 
 
-def _in_panel(item: dict[str, Any]) -> ColumnElement[bool]:
-    same_meeting: ColumnElement[bool] = Thanks.meeting_id == item["meeting"]["id"]
+def _near() -> ColumnElement[bool]:
+    """Say of a thanks that it is the same person's, or a colleague's."""
+    return or_(Thanks.person_id == bindparam("person"), Person.email_key.like(bindparam("colleagues")))
+
+
+def _in_panel() -> ColumnElement[bool]:
+    same_meeting: ColumnElement[bool] = Thanks.meeting_id == bindparam("meeting")
     return same_meeting
 
 
@@ -111,16 +146,27 @@ def _named(connection: Connection, facts: Facts, text: str) -> list[str]:
     """Give the names of people in the ledger that a text has, whole or the first alone, and of their companies."""
     words = language.of(facts["person"]["lang"]).words
     keys = _keys(text, by_characters=words.by_characters)
-    names = list(connection.scalars(select(Person.name).where(Person.name_key.in_(keys))))
+    names = list(connection.scalars(_called(), {"keys": keys}))
     found = [name for name in names if " " in name or not name.isascii()]
     unknown = [word for word in grounding.unknown_names(text, facts) if word.isascii()]
     for word in unknown[:_MOST_UNKNOWN]:
         key = fold(word)
-        called = and_(Person.name_key > f"{key} ", Person.name_key < f"{key}!")
-        at_company = Person.email_key.like(f"%@{key}.%")
-        if connection.scalar(select(Person.id).where(or_(called, at_company)).limit(1)) is not None:
+        asked = {"from": f"{key} ", "to": f"{key}!", "company": f"%@{key}.%"}
+        if connection.scalar(_called_first(), asked) is not None:
             found.append(word)
     return list(dict.fromkeys(found))
+
+
+@cache
+def _called() -> AnySelect:
+    return select(Person.name).where(Person.name_key.in_(bindparam("keys", expanding=True)))
+
+
+@cache
+def _called_first() -> AnySelect:
+    """Give somebody whose first name begins a longer name, or whose company it is."""
+    named = and_(Person.name_key > bindparam("from"), Person.name_key < bindparam("to"))
+    return select(Person.id).where(or_(named, Person.email_key.like(bindparam("company")))).limit(1)
 
 
 def _keys(text: str, *, by_characters: bool) -> list[str]:
@@ -134,14 +180,16 @@ def _keys(text: str, *, by_characters: bool) -> list[str]:
     return sorted({fold(run) for run in runs})
 
 
-def _notes(connection: Connection, number: int, whose: ColumnElement[bool]) -> tuple[str, ...]:
-    """Give the bodies of the newest notes that left, or are to leave, besides this thanks's own."""
-    query = (
+@cache
+def _notes(*, are_of_panel: bool) -> AnySelect:
+    """Give the bodies of the newest notes that left, or are to leave: of a thanks' panel, or else near it."""
+    whose = _in_panel() if are_of_panel else and_(_near(), ~_in_panel())
+    return (
         select(Draft.body)
         .join(Thanks, Thanks.id == Draft.thanks_id)
         .join(Person, Person.id == Thanks.person_id)
         .join(Letter, Letter.thanks_id == Thanks.id)
-        .where(whose, Thanks.id != number, Letter.state.not_in(_GONE))
+        .where(whose, Thanks.id != bindparam("number"), Letter.state.not_in(_GONE))
         .order_by(Thanks.id.desc())
+        .limit(_MOST_NOTES)
     )
-    return tuple(connection.scalars(query.limit(_MOST_NOTES)))

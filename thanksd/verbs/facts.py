@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, select
 
 from thanksd import language, policy, queries, timing
 from thanksd.facts import fitting
 from thanksd.language import Dates
 from thanksd.models import Meeting, Person, Thanks
 from thanksd.moments import from_iso, local
+from thanksd.rows import AnyRow, AnySelect
 from thanksd.verbs.context import Context
 from thanksd.verbs.fitting import Towards, rule_for
 
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from thanksd.facts import Facts
 
 
-def facts_of(connection: Connection, context: Context, item: dict[str, Any], leaves: datetime) -> Facts:
-    """Give the facts of one thanks as its note would state them when it leaves at `leaves` (UTC)."""
+def facts_of(connection: Connection, context: Context, item: dict[str, Any], own: AnyRow, leaves: datetime) -> Facts:
+    """Give the facts of one thanks, `own_of` it too, as its note would state them when it leaves at `leaves` (UTC)."""
     person, meeting, me = item["person"], item["meeting"], context.config.me
     at = local(from_iso(meeting["at"]), meeting["tz"])
     rule, lang = _rule_of(context, item), person["lang"] or me.language
@@ -42,11 +44,11 @@ def facts_of(connection: Connection, context: Context, item: dict[str, Any], lea
         },
         "details": item["details"],
         "promises": [_promise(one, dates, context.zone) for one in item["promises"] if one["done_at"] is None],
-        "others": _others(connection, item),
-        "via": _via(connection, item["id"]),
+        "others": list(connection.scalars(_others(), {"meeting": meeting["id"], "number": item["id"]})),
+        "via": own.via or "",
         "again": _again(connection, dates, item, leaves),
-        "outcome": _outcome(connection, item["id"]),
-        "pass_on": _pass_on(connection, item),
+        "outcome": own.outcome or "",
+        "pass_on": _pass_on(connection, meeting["id"]) if own.coordinates else [],
         "days_since": max((local(leaves, meeting["tz"]).date() - at.date()).days, 0),
         "belated": leaves > timing.late_from(rule, from_iso(meeting["at"]), from_iso(item["due_by"])),
         "variant": 1,
@@ -77,44 +79,58 @@ def _promise(promise: dict[str, Any], dates: Dates, zone: str) -> Any:  # noqa: 
 
 def _again(connection: Connection, dates: Dates, item: dict[str, Any], leaves: datetime) -> str:
     """Give the day on which you meet again, where that is in the ledger already, "" where it is not."""
-    query = (
-        select(Meeting.at, Meeting.tz)
-        .join(Thanks, Thanks.meeting_id == Meeting.id)
-        .where(Thanks.person_id == item["person"]["id"], Thanks.id != item["id"], Meeting.at > leaves)
-        .order_by(Meeting.at)
-    )
-    found = connection.execute(query.limit(1)).one_or_none()
+    here = {"person": item["person"]["id"], "number": item["id"], "leaves": leaves}
+    found = connection.execute(_next_meeting(), here).one_or_none()
     return said(dates, dates.full, local(found.at, found.tz)) if found else ""
 
 
-def _others(connection: Connection, item: dict[str, Any]) -> list[str]:
-    query = (
+@cache
+def _next_meeting() -> AnySelect:
+    return (
+        select(Meeting.at, Meeting.tz)
+        .join(Thanks, Thanks.meeting_id == Meeting.id)
+        .where(Thanks.person_id == bindparam("person"), Thanks.id != bindparam("number"))
+        .where(Meeting.at > bindparam("leaves"))
+        .order_by(Meeting.at)
+        .limit(1)
+    )
+
+
+@cache
+def _others() -> AnySelect:
+    """Give who else was at a meeting."""
+    return (
         select(Person.name)
         .join(Thanks, Thanks.person_id == Person.id)
-        .where(Thanks.meeting_id == item["meeting"]["id"], Thanks.id != item["id"])
+        .where(Thanks.meeting_id == bindparam("meeting"), Thanks.id != bindparam("number"))
         .order_by(Thanks.id)
     )
-    return list(connection.scalars(query))
 
 
-def _via(connection: Connection, number: int) -> str:
-    query = select(Person.name).join(Thanks, Thanks.via_id == Person.id).where(Thanks.id == number)
-    return connection.scalar(query) or ""
+def own_of(connection: Connection, number: int) -> AnyRow:
+    """Give a thanks' uid and template, whether it `coordinates`, and two names, null where there is nobody.
+
+    `via` led to it, and it tells what came of meeting `outcome`.
+    """
+    return connection.execute(_own(), {"number": number}).one()
 
 
-def _outcome(connection: Connection, number: int) -> str:
-    """Give the name of whom you met through this person, where this thanks tells what came of it."""
-    met = select(Thanks.outcome_of).where(Thanks.id == number).scalar_subquery()
-    query = select(Person.name).join(Thanks, Thanks.person_id == Person.id).where(Thanks.id == met)
-    return connection.scalar(query) or ""
+@cache
+def _own() -> AnySelect:
+    via, met, they = Person.__table__.alias(), Thanks.__table__.alias(), Person.__table__.alias()
+    return (
+        select(Thanks.uid, Thanks.template, Thanks.coordinates, via.c.name.label("via"), they.c.name.label("outcome"))
+        .outerjoin_from(Thanks.__table__, via, via.c.id == Thanks.via_id)
+        .outerjoin(met, met.c.id == Thanks.outcome_of)
+        .outerjoin(they, they.c.id == met.c.person_id)
+        .where(Thanks.id == bindparam("number"))
+    )
 
 
-def _pass_on(connection: Connection, item: dict[str, Any]) -> list[str]:
-    """Give who of a meeting has no address, where this thanks is that of its coordinator."""
-    if not connection.scalar(select(Thanks.coordinates).where(Thanks.id == item["id"])):
-        return []
+def _pass_on(connection: Connection, meeting: int) -> list[str]:
+    """Give who of a meeting has no address: its coordinator is asked to pass thanks on to them."""
     query = select(Person.name).join(Thanks, Thanks.person_id == Person.id).order_by(Thanks.id)
-    return list(connection.scalars(query.where(without_address(item["meeting"]["id"]))))
+    return list(connection.scalars(query.where(without_address(meeting))))
 
 
 def without_address(meeting: int) -> ColumnElement[bool]:

@@ -41,7 +41,7 @@ def person(context: Context, who: str) -> dict[str, Any]:
     now = context.now
     with context.store.read() as connection:
         row = find(connection, who)
-        found = queries.thanks(connection, Thanks.person_id == row.id, now)
+        found = queries.thanks_of_person(connection, row.id, now)
         more = _more(connection, context, row.id)
     return {"people": [plain(row) | more], "thanks": found, "zone": context.zone}
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, select, update
 
 from thanksd import drafts, etiquette, forgotten, journal, language, letters, queries, rendering, states, timing
 from thanksd.errors import DataError, UsageError
 from thanksd.facts import SEVERITIES, Around, Facts, Finding
 from thanksd.models import Draft, Thanks
 from thanksd.moments import from_iso, local, to_iso
-from thanksd.rows import AnyRow
+from thanksd.rows import AnyRow, AnySelect
 from thanksd.transports import handoff
 from thanksd.verbs import occasions
 from thanksd.verbs.around import around_of, thanks_before
 from thanksd.verbs.context import Context
-from thanksd.verbs.facts import facts_of, template_for
+from thanksd.verbs.facts import facts_of, own_of, template_for
 from thanksd.when import is_duration, parse_delay
 
 BODY_LIMIT = 20_000
@@ -200,8 +201,8 @@ def read_note(context: Context, number: int, leaves: datetime, text: tuple[str, 
 def _read_text(context: Context, number: int, leaves: datetime) -> Note:
     with context.store.read() as connection:
         item = queries.thanks_by_id(connection, [number], context.now)[0]
-        facts = facts_of(connection, context, item, leaves)
-        own = connection.execute(select(Thanks.uid, Thanks.template).where(Thanks.id == number)).one()
+        own = own_of(connection, number)
+        facts = facts_of(connection, context, item, own, leaves)
         stored = stored_draft(connection, number)
         before = thanks_before(connection, item)
         email = item["person"]["email"]
@@ -225,8 +226,13 @@ def _own_wording(context: Context, item: dict[str, Any], facts: Facts, before: i
 
 def stored_draft(connection: Connection, number: int) -> AnyRow | None:
     """Give the draft's row, or None where nothing was kept yet."""
+    return connection.execute(_draft(), {"number": number}).one_or_none()
+
+
+@cache
+def _draft() -> AnySelect:
     columns = [getattr(Draft, column.key) for column in Draft.__table__.columns]
-    return connection.execute(select(*columns).where(Draft.thanks_id == number)).one_or_none()
+    return select(*columns).where(Draft.thanks_id == bindparam("number"))
 
 
 def keep(context: Context, note: Note, **prepared: object) -> None:
