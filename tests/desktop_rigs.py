@@ -27,6 +27,8 @@ from jeepney import (  # type: ignore[import-untyped]  # jeepney ships no types
 )
 from jeepney.io.asyncio import DBusConnection, open_dbus_connection  # type: ignore[import-untyped]  # as above
 
+from thanksd.channels.desktop import Desktop
+
 NAME = "org.freedesktop.Notifications"
 _BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -153,6 +155,28 @@ class Desk:
         wait_for(lambda: subprocess.run(seek, env=self.environ, capture_output=True, check=False).returncode == 0)
         words = ["xdotool", "mousemove", str(x), str(y), "click", "1"]
         subprocess.run(words, env=self.environ, check=True, capture_output=True)
+
+
+class Heard:
+    """A Desktop and what it called back."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.actions: list[tuple[int, str, str]] = []
+        self.closed: list[tuple[int, int]] = []
+        self.servers: list[bool] = []
+        self.desktop = Desktop(
+            lambda *action: self.actions.append(action),
+            lambda *closed: self.closed.append(closed),
+            self.servers.append,
+            environ,
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.desktop.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.desktop.stop()
 
 
 @contextmanager

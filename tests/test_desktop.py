@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import desktop_rigs as rigs
 import parts
@@ -23,35 +23,13 @@ if TYPE_CHECKING:
 POPUP = thanks_popup(7, "Ada Lovelace", "coffee", "Tue 15:00", "why you left Rust", "today 15:00")
 
 
-class Heard:
-    """A Desktop and what it called back."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.actions: list[tuple[int, str, str]] = []
-        self.closed: list[tuple[int, int]] = []
-        self.servers: list[bool] = []
-        self.desktop = Desktop(
-            lambda *action: self.actions.append(action),
-            lambda *closed: self.closed.append(closed),
-            self.servers.append,
-            environ,
-        )
-
-    async def __aenter__(self) -> Self:
-        await self.desktop.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.desktop.stop()
-
-
 def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(test, 60))
 
 
 def test_a_pressed_button_of_a_real_popup_comes_back_with_its_key(tmp_path: Path) -> None:
     async def test(desk: rigs.Desk) -> None:
-        async with Heard(desk.environ) as heard:
+        async with rigs.Heard(desk.environ) as heard:
             receipt = await heard.desktop.show(POPUP)
             assert receipt.shown
             assert receipt.server.startswith(":")
@@ -67,7 +45,7 @@ def test_a_pressed_button_of_a_real_popup_comes_back_with_its_key(tmp_path: Path
 
 def test_a_click_on_the_popup_itself_is_its_first_button(tmp_path: Path) -> None:
     async def test(desk: rigs.Desk) -> None:
-        async with Heard(desk.environ) as heard:
+        async with rigs.Heard(desk.environ) as heard:
             receipt = await heard.desktop.show(POPUP)
             desk.click(700, 90)
             await rigs.until(lambda: bool(heard.actions))
@@ -79,7 +57,7 @@ def test_a_click_on_the_popup_itself_is_its_first_button(tmp_path: Path) -> None
 
 def test_a_dismissed_popup_is_told_with_its_reason(tmp_path: Path) -> None:
     async def test(desk: rigs.Desk) -> None:
-        async with Heard(desk.environ) as heard:
+        async with rigs.Heard(desk.environ) as heard:
             receipt = await heard.desktop.show(POPUP)
             desk.ctl("close")
             await rigs.until(lambda: bool(heard.closed))
@@ -92,7 +70,7 @@ def test_a_dismissed_popup_is_told_with_its_reason(tmp_path: Path) -> None:
 
 def test_close_takes_the_popup_down(tmp_path: Path) -> None:
     async def test(desk: rigs.Desk) -> None:
-        async with Heard(desk.environ) as heard:
+        async with rigs.Heard(desk.environ) as heard:
             receipt = await heard.desktop.show(POPUP)
             await heard.desktop.close(receipt.popup_id, ":0.0")
             assert desk.displayed() == 1
@@ -106,7 +84,7 @@ def test_close_takes_the_popup_down(tmp_path: Path) -> None:
 
 def test_a_popup_that_replaces_another_leaves_one_on_the_screen(tmp_path: Path) -> None:
     async def test(desk: rigs.Desk) -> None:
-        async with Heard(desk.environ) as heard:
+        async with rigs.Heard(desk.environ) as heard:
             first = await heard.desktop.show(POPUP)
             again = await heard.desktop.show(POPUP._replace(replaces=first.popup_id, server=first.server))
             assert again.popup_id == first.popup_id
@@ -127,7 +105,7 @@ def test_popups_are_shown_as_they_were_written_whatever_a_name_contains(tmp_path
     )
 
     async def test(desk: rigs.Desk) -> None:
-        async with Heard(desk.environ) as heard:
+        async with rigs.Heard(desk.environ) as heard:
             assert (await heard.desktop.show(hostile)).shown
             desk.ctl("close")
             await rigs.until(lambda: bool(heard.closed))
@@ -146,7 +124,7 @@ def test_popups_are_shown_as_they_were_written_whatever_a_name_contains(tmp_path
 def test_a_killed_server_is_noticed_and_so_is_its_return(tmp_path: Path) -> None:
     async def test(desk: rigs.Desk) -> None:
         with desk.dunst() as pid:
-            heard = Heard(desk.environ)
+            heard = rigs.Heard(desk.environ)
             await heard.desktop.start()
             first = await heard.desktop.show(POPUP)
             os.kill(pid, signal.SIGKILL)
@@ -172,7 +150,7 @@ def test_without_a_bus_nothing_is_shown_and_the_reason_is_said(tmp_path: Path) -
             ({"DBUS_SESSION_BUS_ADDRESS": "disabled:"}, "disabled:"),
             ({"XDG_RUNTIME_DIR": str(tmp_path)}, "not set"),
         ):
-            async with Heard(environ) as heard:
+            async with rigs.Heard(environ) as heard:
                 assert why in heard.desktop.trouble
                 receipt = await heard.desktop.show(POPUP)
                 assert receipt == (False, 0, "", heard.desktop.trouble)
@@ -184,7 +162,7 @@ def test_without_a_bus_nothing_is_shown_and_the_reason_is_said(tmp_path: Path) -
 
 def test_the_bus_of_the_runtime_folder_is_found_without_its_variable(tmp_path: Path) -> None:
     async def test(environ: dict[str, str]) -> None:
-        async with Heard({"XDG_RUNTIME_DIR": str(tmp_path)}) as heard, rigs.ScriptedServer(environ, []):
+        async with rigs.Heard({"XDG_RUNTIME_DIR": str(tmp_path)}) as heard, rigs.ScriptedServer(environ, []):
             assert (await heard.desktop.show(POPUP)).shown
 
     parts.need("dbus-daemon", "setpriv")
@@ -194,7 +172,7 @@ def test_the_bus_of_the_runtime_folder_is_found_without_its_variable(tmp_path: P
 
 def test_a_bus_without_a_server_shows_nothing_and_starts_nothing(tmp_path: Path) -> None:
     async def test(environ: dict[str, str]) -> None:
-        async with Heard({**environ, "DISPLAY": ":77"}) as heard:
+        async with rigs.Heard({**environ, "DISPLAY": ":77"}) as heard:
             assert heard.desktop.trouble == ""
             receipt = await heard.desktop.show(POPUP)
             assert not receipt.shown
@@ -207,11 +185,11 @@ def test_a_bus_without_a_server_shows_nothing_and_starts_nothing(tmp_path: Path)
 
 def test_a_server_that_the_bus_can_start_is_started_once_there_is_a_display(tmp_path: Path) -> None:
     async def test(desk: rigs.Desk, environ: dict[str, str]) -> None:
-        async with Heard(environ) as heard:
+        async with rigs.Heard(environ) as heard:
             receipt = await heard.desktop.show(POPUP)
             assert "no graphical session" in receipt.error
             assert heard.servers == []
-        async with Heard(desk.environ) as heard:
+        async with rigs.Heard(desk.environ) as heard:
             assert (await heard.desktop.show(POPUP)).shown
             assert heard.servers == [True]
             assert desk.displayed() == 1
@@ -231,7 +209,7 @@ def test_a_server_that_hangs_at_its_start_is_given_up_after_five_seconds(tmp_pat
     script.chmod(0o700)
 
     async def test(environ: dict[str, str]) -> None:
-        async with Heard({**environ, "DISPLAY": ":77"}) as heard:
+        async with rigs.Heard({**environ, "DISPLAY": ":77"}) as heard:
             begun = time.monotonic()
             receipt = await heard.desktop.show(POPUP)
             assert not receipt.shown
@@ -252,7 +230,7 @@ def test_a_stopped_server_is_given_up_and_gets_no_popup_later(tmp_path: Path, mo
     monkeypatch.setattr(desktop, "LIMIT", 0.5)
 
     async def test(desk: rigs.Desk, pid: int) -> None:
-        async with Heard(desk.environ) as heard:
+        async with rigs.Heard(desk.environ) as heard:
             os.kill(pid, signal.SIGSTOP)
             assert not (await heard.desktop.show(POPUP)).shown
             assert not (await heard.desktop.show(POPUP)).shown
@@ -271,7 +249,7 @@ def test_a_popup_that_appears_after_it_was_given_up_is_taken_back(
     monkeypatch.setattr(desktop, "LIMIT", 1.5)
 
     async def test(environ: dict[str, str]) -> None:
-        async with rigs.ScriptedServer(environ, ["actions"]) as server, Heard(environ) as heard:
+        async with rigs.ScriptedServer(environ, ["actions"]) as server, rigs.Heard(environ) as heard:
             server.gate.clear()
             assert not (await heard.desktop.show(POPUP)).shown
             assert len(server.shown) == 1
@@ -286,7 +264,7 @@ def test_a_popup_that_appears_after_it_was_given_up_is_taken_back(
 
 def test_the_popup_carries_what_desktops_need_to_keep_it(tmp_path: Path) -> None:
     async def test(environ: dict[str, str]) -> None:
-        async with rigs.ScriptedServer(environ, ["actions", "body"]) as server, Heard(environ) as heard:
+        async with rigs.ScriptedServer(environ, ["actions", "body"]) as server, rigs.Heard(environ) as heard:
             await heard.desktop.show(POPUP)
         app, replaces, _, title, body, actions, hints, expires = server.shown[0]
         assert (app, replaces, title, expires) == ("thanksd", 0, "Thank Ada Lovelace?", 0)
@@ -302,7 +280,7 @@ def test_the_popup_carries_what_desktops_need_to_keep_it(tmp_path: Path) -> None
 
 def test_a_button_pressed_at_once_is_heard_with_the_token_sent_before_it(tmp_path: Path) -> None:
     async def test(environ: dict[str, str]) -> None:
-        async with rigs.ScriptedServer(environ, ["actions"]) as server, Heard(environ) as heard:
+        async with rigs.ScriptedServer(environ, ["actions"]) as server, rigs.Heard(environ) as heard:
             server.at_once = [
                 ("ActivationToken", "us", (1, "token-1")),
                 ("ActionInvoked", "us", (1, "default")),
@@ -320,7 +298,7 @@ def test_a_button_pressed_at_once_is_heard_with_the_token_sent_before_it(tmp_pat
 
 def test_signals_of_strangers_and_about_others_popups_are_not_believed(tmp_path: Path) -> None:
     async def test(environ: dict[str, str]) -> None:
-        async with rigs.ScriptedServer(environ, ["actions"]) as server, Heard(environ) as heard:
+        async with rigs.ScriptedServer(environ, ["actions"]) as server, rigs.Heard(environ) as heard:
             assert (await heard.desktop.show(POPUP)).popup_id == 1
             await rigs.signal_as_stranger(environ, server.client, "ActionInvoked", "us", (1, "waive"))
             server.at_once = [
@@ -339,7 +317,7 @@ def test_signals_of_strangers_and_about_others_popups_are_not_believed(tmp_path:
 
 def test_a_bus_that_dies_while_a_reply_is_awaited_is_noticed_and_a_new_one_is_used(tmp_path: Path) -> None:
     async def test() -> None:
-        heard = Heard({"DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/bus"})
+        heard = rigs.Heard({"DBUS_SESSION_BUS_ADDRESS": f"unix:path={tmp_path}/bus"})
         with rigs.bus(tmp_path) as environ:
             server = await rigs.ScriptedServer(environ, ["actions"]).__aenter__()
             await heard.desktop.start()
@@ -387,7 +365,7 @@ def test_a_fault_in_a_callback_is_reported_and_the_channel_lives_on(tmp_path: Pa
 
 def test_a_popup_without_buttons_offers_nothing_to_press_and_its_end_is_told(tmp_path: Path) -> None:
     async def test(environ: dict[str, str]) -> None:
-        async with rigs.ScriptedServer(environ, ["actions"]) as server, Heard(environ) as heard:
+        async with rigs.ScriptedServer(environ, ["actions"]) as server, rigs.Heard(environ) as heard:
             server.at_once = [("NotificationClosed", "uu", (1, 1))]
             await heard.desktop.show(Popup("Could not open a terminal", "Run: thanksd review 7", ()))
             await rigs.until(lambda: heard.closed == [(1, 1)])

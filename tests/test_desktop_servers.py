@@ -17,7 +17,6 @@ import parts
 import pytest
 
 from thanksd.channels import Popup
-from thanksd.channels.desktop import Desktop
 from thanksd.channels.popups import later_popup, thanks_popup
 
 _DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -89,19 +88,13 @@ class Seat:
         subprocess.run(["scrot", "-o", "-a", area, str(_DOCS / name)], env=self.environ, check=True)
 
 
-class Heard:
-    """A Desktop, and what it was told."""
+class Heard(rigs.Heard):
+    """A Desktop whose popups are seen as windows."""
 
-    def __init__(self, environ: dict[str, str]) -> None:
-        self.keys: list[str] = []
-        self.closed: list[int] = []
-        self.servers: list[bool] = []
-        self.desktop = Desktop(
-            lambda _popup, key, _token: self.keys.append(key),
-            lambda popup_id, _reason: self.closed.append(popup_id),
-            self.servers.append,
-            environ,
-        )
+    @property
+    def keys(self) -> list[str]:
+        """What was pressed."""
+        return [key for _, key, _ in self.actions]
 
     async def show(self, seat: Seat, popup: Popup) -> int:
         """Show a popup, and wait until its window is on the screen."""

@@ -513,6 +513,28 @@ def test_not_needed_waives_and_can_be_taken_back_in_a_popup(desk: Desk) -> None:
         wait_for(lambda: _state() == "due")
 
 
+def test_a_popup_of_a_server_that_came_back_is_not_taken_for_one_of_before(desk: Desk) -> None:
+    with daemon(environ=_session(desk)):
+        with desk.dunst():
+            add(after="0s")
+            _shown()
+            desk.press("Not needed")
+            wait_for(lambda: _state() == "waived")
+            _followed(desk)
+        with desk.dunst():
+            second = add("Bob Ray", after="0s")
+            wait_for(lambda: desk.displayed() == 1)
+            client().call("waive", ref=str(second))
+            wait_for(lambda: desk.displayed() == 0)
+            third = add("Cy Young", after="0s")
+            wait_for(lambda: desk.displayed() == 1)
+            # The number that the popup with Undo had on the server before.
+            wait_for(lambda: value("SELECT popup_id FROM nudge WHERE thanks_id = ? AND shown_at > 0", third) == 2)
+            desk.press("Later")
+            wait_for(lambda: _state(third) == "snoozed")
+    assert _state() == "waived"
+
+
 def _terminal(home: Path, runs: str) -> Path:
     """Make a terminal program that notes its words and then `runs` something."""
     script = home / "terminal"

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import corpus
+import pytest
+from store_rigs import Desk
 
 from thanksd import etiquette
+from thanksd.errors import UsageError
 from thanksd.facts import Around
 from thanksd.page import words as page_words
 from thanksd.page.words import Words, codes
@@ -18,7 +23,7 @@ def test_every_language_has_every_word_with_the_same_places_to_fill() -> None:
     for code in codes():
         words = Words(code)
         assert words.code == code
-        for table in ("dates", "units", "kinds", "states", "texts", "said"):
+        for table in ("dates", "units", "kinds", "states", "texts", "said", "told"):
             ours, theirs = english._texts[table], words._texts[table]
             assert set(ours) == set(theirs), (code, table)
         for key, text in english._texts["texts"].items():
@@ -55,12 +60,42 @@ def _seldom() -> set[str]:
     return {one["message"] for one in found}
 
 
+def _keys_of(found: set[str]) -> set[str]:
+    """Give the keys of the sentences that one of these is."""
+    return {key for _, key, pattern in page_words._sentences() if any(map(pattern.fullmatch, found))}
+
+
 def test_whatever_the_check_says_is_said_in_each_language() -> None:
     found = _of_corpus() | _seldom()
-    assert {key for key, pattern in page_words._sentences() if any(map(pattern.fullmatch, found))} == set(
-        Words("en")._texts["said"]
-    )
+    assert _keys_of(found) == set(Words("en")._texts["said"])
     for code in codes():
         words = Words(code)
         silent = {one for one in found if not words.said(one)}
         assert silent == (found if code == "en" else set()), code
+
+
+def _told(desk: Desk) -> Iterator[str]:
+    """Answer in each way, take it back, and at last too late; give what verbs say of it."""
+    soon, later = desk.add(after="1s"), desk.add("Bob Ray", after="3h")
+    desk.clock.forward(minutes=1)
+    for number in (soon, later):
+        for verb, how in (("waive", {}), ("done", {"how": "by card"}), ("snooze", {"delay": "9w"})):
+            yield from desk(verb, ref=str(number), **how)["notes"]
+            yield from desk("undo", ref=str(number))["notes"]
+        desk.confirm(number, at_once=False)
+        yield from desk("undo", ref=str(number))["notes"]
+    desk.confirm(soon)
+    desk("dispatch")
+    with pytest.raises(UsageError) as late:
+        desk("undo", ref=str(soon))
+    yield late.value.message
+    desk("bounced", ref=str(soon))
+    yield from desk("undo", ref=str(soon))["notes"]
+
+
+def test_what_became_of_an_answer_is_said_in_each_language(short_dir: Path) -> None:
+    found = set(_told(Desk(short_dir)))
+    # Those of a letter that is in a carrier's hands at this moment.
+    assert _keys_of(found) == set(Words("en")._texts["told"]) - {"maybe_left", "leaving"}
+    for code in codes():
+        assert {one for one in found if not Words(code).said(one)} == (found if code == "en" else set()), code

@@ -21,7 +21,7 @@ from thanksd.config import Config, Me, Send, Transport
 from thanksd.errors import ConfigError, DataError, NotFoundError, ThanksdError, TryLaterError, UsageError
 from thanksd.instance import owner
 from thanksd.transports import Carrier, Outcome
-from thanksd.verbs import writing
+from thanksd.verbs import preparing
 
 HOSTILE = "Dear Ada,\n\n.\n..\n.a line with a dot\nFrom me: naïve ☕ = 100%\n\n" + "long " * 300 + "\n\nSam Lee"
 
@@ -202,14 +202,14 @@ def test_a_draft_that_somebody_changed_while_its_letter_was_built_is_not_overwri
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = desk.add()
-    real = writing.freeze_note
+    real = preparing.freeze_note
 
     def meanwhile(*given: Any) -> Any:
-        monkeypatch.setattr(writing, "freeze_note", real)
+        monkeypatch.setattr(preparing, "freeze_note", real)
         desk("draft", ref=str(number), body="Dear Ada,\n\nmy own words.")
         return real(*given)
 
-    monkeypatch.setattr(writing, "freeze_note", meanwhile)
+    monkeypatch.setattr(preparing, "freeze_note", meanwhile)
     with pytest.raises(UsageError, match="changed meanwhile"):
         shown(desk, number)
     assert desk("draft", ref=str(number))["draft"]["body"] == "Dear Ada,\n\nmy own words."

@@ -61,11 +61,12 @@ class Visit:
 
     def say(self, *notices: str) -> None:
         """Keep something to be said on the next page."""
-        self.session.notices = [*self.session.notices, *(one for one in notices if one)][-_MOST_NOTICES:]
+        said = (self.words.said(one) or one for one in notices if one)
+        self.session.notices = [*self.session.notices, *said][-_MOST_NOTICES:]
 
     def say_error(self, error: ThanksdError) -> None:
         """Keep what went wrong, and what mends it, to be said on the next page."""
-        self.say(f"{error.message} {error.hint}".strip())
+        self.say(f"{self.words.said(error.message) or error.message} {error.hint}".strip())
 
     def show(self, template: str, /, status: int = 200, **values: Any) -> Response:  # noqa: ANN401  a template's values
         """Answer with a page."""

@@ -1,7 +1,7 @@
 """The page's own words in the languages that notes are written in: one file each in `words/`. Pure.
 
-What the check finds, verbs say in English; here each such sentence is known by its words, and said in the language of
-the page. Errors stay English, as on the command line.
+What the check finds and what became of an answer, verbs say in English; here each such sentence is known by its words,
+and said in the language of the page. Other errors stay English, as on the command line.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from thanksd.moments import HALF_YEAR, local
 _FOLDER = Path(__file__).parent / "words"
 # Up to how many, of how many seconds, called what. Rounding may reach the next row: 59.6 s is 1 min.
 _UNITS = ((59, 1, "seconds"), (59, 60, "minutes"), (23, 3600, "hours"), (13, 86400, "days"), (10**9, 604800, "weeks"))
+
+# What the check says, and what other verbs do.
+_SAID = ("said", "told")
 
 
 class Words:
@@ -77,11 +80,11 @@ class Words:
         return str((one if count == 1 else many).format(count))
 
     def said(self, message: str) -> str:
-        """Say a sentence of the check in this language; "" where it has none of its own for it, as English has not."""
+        """Say a verb's sentence in this language; "" where it has none of its own for it, as English has not."""
         if self.code == "en":
             return ""
-        for key, pattern in _sentences():
-            if (found := pattern.fullmatch(message)) and (text := self._texts["said"].get(key)):
+        for table, key, pattern in _sentences():
+            if (found := pattern.fullmatch(message)) and (text := self._texts[table].get(key)):
                 values = found.groupdict()
                 if key == "typo":
                     values["found"] = values["found"].replace(" for ", " → ")
@@ -105,9 +108,9 @@ def codes() -> tuple[str, ...]:
 
 
 @cache
-def _sentences() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Give what the check says, as patterns with a group for each {name} in it."""
-    return tuple((key, _pattern(text)) for key, text in _read("en")["said"].items())
+def _sentences() -> tuple[tuple[str, str, re.Pattern[str]], ...]:
+    """Give what verbs say, by table and key, as patterns with a group for each {name} in it."""
+    return tuple((table, key, _pattern(text)) for table in _SAID for key, text in _read("en")[table].items())
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -42,7 +42,7 @@ TABLE = {
     "practice_steps": "practice",
     "draft": "writing",
     "check": "writing",
-    "prepare": "writing",
+    "prepare": "preparing",
     "reviewing": "writing",
     "confirm": "confirming",
     "resolve": "sending",

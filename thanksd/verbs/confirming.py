@@ -12,7 +12,7 @@ from thanksd import journal, outbox, queries, states, transports
 from thanksd.errors import ConfigError, DataError, NotFoundError
 from thanksd.models import Draft, Person, Thanks
 from thanksd.moments import to_iso
-from thanksd.verbs import handing, writing
+from thanksd.verbs import handing, notes, preparing
 from thanksd.verbs.context import Context
 
 _NEVER_OVERRIDDEN = frozenset({"headers"})
@@ -35,9 +35,9 @@ def confirm(
     """
     now = context.now
     _refuse_without_account(context)
-    leaving = writing.read_leaving(context, now, at, at_once=at_once)
-    notes = _panels([_read(context, letter) for letter in letters])
-    said = [_check(context, now, note, overrides, leaving) for note in notes]
+    leaving = preparing.read_leaving(context, now, at, at_once=at_once)
+    shown = _panels([_read(context, letter) for letter in letters])
+    said = [_check(context, now, note, overrides, leaving) for note in shown]
     with context.store.write() as connection:
         for letter, (codes, intent) in zip(letters, said, strict=True):
             _confirm_one(connection, context, now, letter, leaving.at, codes, intent)
@@ -54,20 +54,20 @@ def _refuse_without_account(context: Context) -> None:
         raise ConfigError("Not sent: your own address is not set.", "thanksd config set me.email you@example.com")
 
 
-def _read(context: Context, letter: dict[str, Any]) -> writing.Note:
+def _read(context: Context, letter: dict[str, Any]) -> notes.Note:
     """Read the note that was shown. Raises NotFoundError where it is another one now."""
     number = letter["thanks"]
     with context.store.read() as connection:
-        stored = writing.stored_draft(connection, number)
+        stored = notes.stored_draft(connection, number)
     if stored is None or not stored.prepared_sha256 or stored.prepared_sha256 != letter["sha256"]:
         raise _changed(number)
-    return writing.read_note(context, number, stored.prepared_leaves)
+    return notes.read_note(context, number, stored.prepared_leaves)
 
 
-def _panels(notes: Sequence[writing.Note]) -> list[writing.Note]:
+def _panels(confirmed: Sequence[notes.Note]) -> list[notes.Note]:
     """Let each note know those to the others of its meeting that are confirmed together with it."""
-    found: list[writing.Note] = []
-    for note in notes:
+    found: list[notes.Note] = []
+    for note in confirmed:
         beside = tuple(
             one.body
             for one in found
@@ -78,7 +78,7 @@ def _panels(notes: Sequence[writing.Note]) -> list[writing.Note]:
 
 
 def _check(
-    context: Context, now: datetime, note: writing.Note, overrides: Sequence[str], leaving: writing.Leaving
+    context: Context, now: datetime, note: notes.Note, overrides: Sequence[str], leaving: preparing.Leaving
 ) -> tuple[list[str], str]:
     """Check that what was shown still is what would be built, and that nothing blocks it.
 
@@ -90,8 +90,8 @@ def _check(
     if open_blocks:
         raise blocked(number, open_blocks)
     with context.store.read() as connection:
-        stored = writing.stored_draft(connection, number)
-    if stored is None or not writing.is_current(context, note, stored, leaving.hold, leaving.stored_at, now):
+        stored = notes.stored_draft(connection, number)
+    if stored is None or not preparing.is_current(context, note, stored, leaving.hold, leaving.stored_at, now):
         raise _changed(number)
     return [one["code"] for one in blocks], note.intent
 
@@ -122,7 +122,7 @@ def _confirm_one(
     intent: str,
 ) -> None:
     number = letter["thanks"]
-    stored = writing.stored_draft(connection, number)
+    stored = notes.stored_draft(connection, number)
     mine = and_(Thanks.id == number, queries.is_of(context.owner))
     query = select(Thanks.state, Person.email).join(Person, Thanks.person_id == Person.id).where(mine)
     row = connection.execute(query).one_or_none()
@@ -134,6 +134,6 @@ def _confirm_one(
     outbox.confirm(connection, now, stored, context.config.me.email, at, context.owner, intent)
     # What a person confirmed is theirs: taken back or refused, it is the draft again, never rendered anew. The letter
     # after that is another one, with a Message-ID of its own.
-    connection.execute(update(Draft).where(Draft.thanks_id == number).values(edited=True, **writing.NOT_PREPARED))
+    connection.execute(update(Draft).where(Draft.thanks_id == number).values(edited=True, **notes.NOT_PREPARED))
     for code in overridden:
         journal.record(connection, now, number, "overridden", code=code)
