@@ -110,6 +110,7 @@ CORPUS = [
     Sample("wants to pick a brain", with_line("You would let me pick your brain again, I hope."), ["ask"]),
     Sample("sends a CV", with_line("You will find my thanks here, and my CV is attached."), ["ask"]),
     Sample("asks two questions", with_line("How is your cat? How is your dog?"), ["ask"]),
+    Sample("asks for a job in a question", with_line("Could you get me a job?"), ["ask"]),
     Sample("one question is no ask", with_line("How is your cat?"), []),
     Sample("speaks of a job they described", with_line("You described the job so well."), []),
     Sample("thanks for a referral", with_line("Thank you for the referral to your old team."), []),
@@ -583,3 +584,17 @@ def test_an_offer_is_found_and_blocked_where_it_is_not_fitting(sentence: str, of
 )
 def test_thanks_for_a_coffee_or_a_meeting_offer_nothing(sentence: str) -> None:
     assert list(offers.find(sentence, ENGLISH)) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("Könntest du mir einen Job besorgen?", "Könntest du mir einen Job besorgen?"),
+        ("How is your cat? How is your dog?", "more than one question"),
+        ("Could you get me a job? How is your cat?", "Could you get, more than one question"),
+    ],
+)
+def test_what_asks_is_told_word_for_word_and_a_second_question_in_our_words(line: str, words: str) -> None:
+    found = etiquette.check_ask("", line, language.of("de" if "du" in line else "en"))
+    assert found is not None
+    assert found["message"] == f"a thank-you asks for nothing, this one does: {words}."

@@ -16,7 +16,7 @@ from thanksd import paths
 from thanksd.config import Maildir
 from thanksd.errors import ConfigError
 
-_HOSTILE = "<img src=x onerror=alert(1)>\"'&{{7*7}}"
+_HOSTILE = "<img src=x onerror=alert(1)>\"'&{{777*777}}"
 
 
 @pytest.fixture
@@ -259,12 +259,12 @@ def test_a_calendar_program_reads_what_is_owed_at_an_address_that_lasts(ledger: 
 
 
 def test_no_name_place_or_note_becomes_markup_of_the_page(ledger: Ledger, visitor: Visitor) -> None:
-    number = ledger.add("Eve {{7*7}} &quot;", details=[_HOSTILE], place=_HOSTILE, about=_HOSTILE, promises=[_HOSTILE])
+    number = ledger.add("Eve {{777*777}} &quot;", details=[_HOSTILE], place=_HOSTILE, about=_HOSTILE, promises=[_HOSTILE])
     ledger.call("edit_person", who="1", cares_about=[_HOSTILE], source=_HOSTILE)
     ledger.call("draft", ref=str(number), subject=_HOSTILE, body=f"{_HOSTILE}</textarea>{_HOSTILE} tomorrow")
     for path in ("/", f"/thanks/{number}", "/people", "/people/1", "/promises", f"/?q={page_rigs.quote(_HOSTILE)}"):
         page = visitor.get(path).text
         assert "<img" not in page
-        assert "49" not in page
+        assert "603729" not in page
         assert page.count("<script") == 1
         assert page.count("</textarea>") <= 2

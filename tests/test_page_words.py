@@ -47,6 +47,7 @@ def _of_corpus() -> set[str]:
 def _seldom() -> set[str]:
     """Give what the check says for reasons that no note of the corpus has."""
     known, night = corpus.facts("coffee", "en"), datetime(2025, 3, 12, 2, tzinfo=UTC)
+    asks = "Could you get me a job? How is your cat?"
     me = "I think I know what I said, and I hope I said it as I meant it, as I often do."
     often = "2 letters to them are unanswered. Fitting again Thu 9 Apr; they replied? people edit WHO --replied"
     around = Around(panel=(me,), interests=("old maps",), too_often=often)
@@ -55,6 +56,7 @@ def _seldom() -> set[str]:
     found = [
         *etiquette.check("a\nb", body, known, "no address", days, around),
         *etiquette.check("Thanks", body, {**known, "details": []}, "no address", days, around),
+        *etiquette.check("Thanks", f"Dear Ada,\n\n{asks}\n\nSam", known, ""),
         *filter(None, [etiquette.left_alone(), etiquette.to_come(), etiquette.at_night(night, "Europe/Berlin")]),
     ]
     return {one["message"] for one in found}

@@ -307,9 +307,10 @@ def check_script(subject: str, body: str, known: Language) -> Finding | None:
 
 def check_ask(subject: str, text: str, known: Language) -> Finding | None:
     """Block a thank-you that asks for a job or a favour."""
-    found = unique(asks.find(f"{subject}\n{text}", known))
-    words = found.removesuffix("?") + "more than one question" if found.endswith("?") else found
-    return finding("ask", BLOCK, f"a thank-you asks for nothing, this one does: {words}.", found) if found else None
+    found = asks.find(f"{subject}\n{text}", known)
+    words = unique("more than one question" if one == "?" else one for one in found)
+    message = f"a thank-you asks for nothing, this one does: {words}."
+    return finding("ask", BLOCK, message, unique(found)) if found else None
 
 
 def check_gush(text: str, known: Language) -> Finding | None:

@@ -37,7 +37,7 @@ def thanks(one: dict[str, Any], words: Words, zone: str, now: datetime) -> dict[
         "email": display_safe(person["email"] or ""),
         "lang": person["lang"] or "",
         "kind": words.kind(meeting["kind"]),
-        "met": ", ".join(part for part in (words.kind(meeting["kind"]), when, place, about) if part),
+        "met": words("comma").join(part for part in (words.kind(meeting["kind"]), when, place, about) if part),
         "details": [display_safe(one_detail) for one_detail in one["details"]],
         "promises": [promise(each, words, zone, now) for each in one["promises"]],
         "best_by": words("best_by", when=words.moment(due_by, now, zone)),
