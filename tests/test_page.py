@@ -15,6 +15,7 @@ from page_rigs import Site, Visitor
 from thanksd import paths
 from thanksd.config import Maildir
 from thanksd.errors import ConfigError
+from thanksd.page import views
 
 _HOSTILE = "<img src=x onerror=alert(1)>\"'&{{777*777}}"
 
@@ -80,11 +81,62 @@ def test_a_block_is_overridden_by_its_name_alone_and_that_is_written_down(ledger
     letter = visitor.letter(number)
     blocks = re.findall(r'name="override" value="([a-z-]+)"', visitor.get(f"/thanks/{number}").text)
     assert blocks
-    assert "Blocked" in visitor.post(f"/thanks/{number}/send", letter).text
+    assert "mend what stops it" in visitor.post(f"/thanks/{number}/send", letter).text
     assert ledger.state(number) == "due"
     visitor.post(f"/thanks/{number}/send", letter | {"override": " ".join(blocks)})
     assert ledger.state(number) == "confirmed"
     assert "overridden" in [event["what"] for event in ledger.call("log", ref=str(number))["events"]]
+
+
+@pytest.mark.parametrize("way", ["later", "waive", "done", "facts"])
+def test_whichever_button_is_pressed_what_was_typed_is_kept(ledger: Ledger, visitor: Visitor, way: str) -> None:
+    number = _add(ledger)
+    letter = visitor.letter(number)
+    letter["body"] = letter["body"].replace("Thank you", "Many thanks")
+    more = {"delay": "tomorrow 9:00", "how": "by card", "details": "why you left Rust\nyour talk"}
+    visitor.post(f"/thanks/{number}/{way}", letter | more)
+    if way in ("waive", "done"):
+        visitor.post(f"/thanks/{number}/undo")
+    assert "Many thanks" in ledger.call("draft", ref=str(number))["draft"]["body"]
+
+
+def test_a_button_on_an_old_page_that_nobody_typed_on_does_what_it_says(ledger: Ledger, visitor: Visitor) -> None:
+    number = _add(ledger)
+    letter = visitor.letter(number)
+    ledger.call("draft", ref=str(number), body="Dear Ada,\n\nThank you for telling why you left Rust.\n\nSam Lee")
+    visitor.post(f"/thanks/{number}/later", letter | {"delay": "1w"})
+    assert ledger.state(number) == "snoozed"
+    assert "telling why you left Rust" in ledger.call("draft", ref=str(number))["draft"]["body"]
+
+
+def test_an_address_that_is_refused_stands_in_its_box_again(ledger: Ledger, visitor: Visitor) -> None:
+    number = ledger.add("Bob Ray")
+    page = visitor.post(f"/thanks/{number}/facts", {"email": "bob@example", "detail": ""}).text
+    assert 'value="bob@example"' in page
+
+
+def test_a_snoozed_one_says_until_when_and_can_be_taken_back_there(ledger: Ledger, visitor: Visitor) -> None:
+    number = _add(ledger)
+    page = visitor.post(f"/thanks/{number}/later", {"delay": "tomorrow 9:00"}).text
+    assert "You will be reminded tomorrow 09:00." in page
+    assert f'action="/thanks/{number}/undo"' in page
+    assert "reminded" not in visitor.post(f"/thanks/{number}/undo").text
+
+
+def test_the_list_has_what_is_due_in_the_order_of_its_best_by(ledger: Ledger, visitor: Visitor) -> None:
+    ledger.add("Ada Lovelace", kind="gift")
+    ledger.later(seconds=1)
+    ledger.add("Bob Ray", kind="interview")
+    ledger.later(hours=2)
+    page = visitor.get("/").text
+    assert 0 < page.index("Bob Ray") < page.index("Ada Lovelace")
+
+
+def test_a_word_is_not_marked_within_another_and_characters_are() -> None:
+    finding = {"where": "I, 最高", "severity": "warn"}
+    assert str(views.marked("I did, 昨日は最高です", [finding])) == (
+        '<mark class="warn">I</mark> did, 昨日は<mark class="warn">最高</mark>です'
+    )
 
 
 def test_pressed_twice_it_is_one_letter_and_both_answers_show_it_on_its_way(ledger: Ledger, visitor: Visitor) -> None:
@@ -191,7 +243,10 @@ def test_the_check_says_what_it_finds_in_a_text_that_is_typed_and_keeps_nothing(
 def test_a_thanks_is_put_off_waived_and_given_otherwise(ledger: Ledger, visitor: Visitor) -> None:
     later, waived, done = (ledger.add(name) for name in ("Ada Lovelace", "Tom O'Neil", "Chen Wei"))
     ledger.later(hours=1)
-    assert "Ada Lovelace: later." in visitor.post(f"/thanks/{later}/later", {"delay": "tomorrow 9:00"}).text
+    assert (
+        "Ada Lovelace: later, tomorrow 09:00."
+        in visitor.post(f"/thanks/{later}/later", {"delay": "tomorrow 9:00"}).text
+    )
     visitor.post(f"/thanks/{waived}/waive")
     visitor.post(f"/thanks/{done}/done", {"how": "by card"})
     assert [ledger.state(number) for number in (later, waived, done)] == ["snoozed", "waived", "thanked"]
@@ -259,7 +314,9 @@ def test_a_calendar_program_reads_what_is_owed_at_an_address_that_lasts(ledger: 
 
 
 def test_no_name_place_or_note_becomes_markup_of_the_page(ledger: Ledger, visitor: Visitor) -> None:
-    number = ledger.add("Eve {{777*777}} &quot;", details=[_HOSTILE], place=_HOSTILE, about=_HOSTILE, promises=[_HOSTILE])
+    number = ledger.add(
+        "Eve {{777*777}} &quot;", details=[_HOSTILE], place=_HOSTILE, about=_HOSTILE, promises=[_HOSTILE]
+    )
     ledger.call("edit_person", who="1", cares_about=[_HOSTILE], source=_HOSTILE)
     ledger.call("draft", ref=str(number), subject=_HOSTILE, body=f"{_HOSTILE}</textarea>{_HOSTILE} tomorrow")
     for path in ("/", f"/thanks/{number}", "/people", "/people/1", "/promises", f"/?q={page_rigs.quote(_HOSTILE)}"):

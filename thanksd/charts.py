@@ -26,6 +26,8 @@ _PLOT, _SHARE = 160, 0.8
 _TOP = 4 * _LINE + 4
 _WIDEST = 80
 _MOST_LABELS = 8
+# A wide letter's width at the size that texts have, 13; one in Chinese is as wide as high, and its days are short.
+_LETTER = 8
 # The longest bar of the delays; its number stands behind it.
 _LONGEST, _THICK = 560, 14
 
@@ -74,11 +76,11 @@ def _bars(kind: str, places: Sequence[tuple[float, int]], base: float, wide: flo
 
 
 def _labels(starts: Sequence[float], rows: Sequence[Mapping[str, Any]], said: Words, y: float) -> list[str]:
-    every = -(-len(rows) // _MOST_LABELS) or 1
-    return [
-        _text(x, y, said.day(date.fromisoformat(row["week"])))
-        for x, row in list(zip(starts, rows, strict=True))[::every]
-    ]
+    """Name every so many weeks that the names have room: neither over one another nor over the edge."""
+    names = [said.day(date.fromisoformat(row["week"])) for row in rows]
+    room = _LETTER * max(map(len, names), default=0) + _LEFT
+    every = -(-len(rows) // min(_MOST_LABELS, _WIDTH // max(1, room))) or 1
+    return [_text(x, y, name) for x, name in list(zip(starts, names, strict=True))[::every] if x + room <= _WIDTH]
 
 
 def _told(rows: Sequence[Mapping[str, Any]], said: Words) -> str:

@@ -22,7 +22,7 @@ async def home(visit: Visit) -> Response:
     search = visit.query.get("q", "").strip()
     found = await visit.call("owed", search=search, newest=20)
     zone, now = found["zone"], from_iso(found["now"])
-    shown = [views.thanks(one, visit.words, zone, now) for one in found["thanks"]]
+    shown = [views.thanks(one, visit.words, zone, now) for one in _soonest_first(found["thanks"])]
     groups = [(key, [one for one in shown if one["state"] in which]) for key, which in _GROUPS]
     paused = from_iso(found["paused_until"]) if found["paused_until"] else None
     return visit.show(
@@ -32,6 +32,12 @@ async def home(visit: Visit) -> Response:
         paused=visit.words.moment(paused, now, zone) if paused else "",
         summary=await visit.call("summary"),
     )
+
+
+def _soonest_first(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Give what is due by its best-by, as a review goes through it; the others stay in the order of their nudges."""
+    due = iter(sorted((one for one in found if one["state"] == states.DUE), key=lambda one: str(one["due_by"])))
+    return [next(due) if one["state"] == states.DUE else one for one in found]
 
 
 _GROUPS: Sequence[tuple[str, tuple[str, ...]]] = (

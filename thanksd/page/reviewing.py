@@ -47,6 +47,7 @@ async def review(visit: Visit) -> Response:
         later=_LATER,
         how=_HOW,
         dropped=visit.session.dropped.pop(visit.number, ""),
+        given=visit.session.given.pop(visit.number, {"email": "", "detail": ""}),
         **await _around(visit, one, zone, now),
     )
 
@@ -133,6 +134,13 @@ async def _store(visit: Visit, now: dict[str, Any], typed: tuple[str, str]) -> N
     await visit.call("draft", ref=str(visit.number), subject=typed[0], body=typed[1])
 
 
+async def _keep(visit: Visit) -> None:
+    """Keep what somebody typed before pressing another button; what nobody touched may have changed meanwhile."""
+    typed = _typed(visit)
+    if "body" in visit.form and views.digest(*typed) != visit.field("base"):
+        await _store(visit, (await visit.call("prepare", ref=str(visit.number), look=True))["prepared"], typed)
+
+
 async def save(visit: Visit) -> Response:
     """Keep the text as it was typed."""
     now = (await visit.call("prepare", ref=str(visit.number), look=True))["prepared"]
@@ -150,20 +158,21 @@ async def another(visit: Visit) -> Response:
 
 async def facts(visit: Visit) -> Response:
     """Note what was given, as far as it differs from what is known; a `detail` is added to those there are."""
+    await _keep(visit)
     one, _, _ = await visit.one()
     known = {"email": one["person"]["email"], "lang": one["person"]["lang"]}
     given: dict[str, object] = {
         name: value for name in known if (value := visit.field(name)) and value != (known[name] or "")
     }
-    if details := visit.lines("details"):
+    details = [*(visit.lines("details") or one["details"]), *filter(None, [visit.field("detail")])]
+    if details != one["details"]:
         given["details"] = details
-    if detail := visit.field("detail"):
-        given["details"] = [*one["details"], detail]
     try:
         found = await visit.call("edit", ref=str(visit.number), **given)
         visit.say(*found["notes"])
     except (UsageError, DataError) as error:
         visit.say_error(error)
+        visit.session.given[visit.number] = {name: visit.field(name) for name in ("email", "detail")}
     return visit.go(f"/thanks/{visit.number}")
 
 
@@ -222,8 +231,11 @@ async def _as_shown(visit: Visit, typed: tuple[str, str]) -> str:
     now = made["prepared"]
     new = {one["code"] for one in now["findings"] if one["severity"] != "hint"} - seen
     is_same = all(str(made_of) == visit.form.get(name, "") for name, made_of in _shown_of(made).items())
+    blocked = {one["code"] for one in now["findings"] if one["severity"] == "block"}
     if not is_same or new:
         visit.say(visit.words("look_again"))
+    elif blocked - set(visit.field("override").split()):
+        visit.say(visit.words("blocked"))
     elif now["transport"] == "eml":
         visit.say(visit.words("by_terminal", number=visit.number))
     elif now["sha256"] is None:
@@ -273,12 +285,16 @@ async def resolve(visit: Visit) -> Response:
 
 async def later(visit: Visit) -> Response:
     """Be reminded later."""
+    await _keep(visit)
     result = await visit.call("snooze", ref=str(visit.number), delay=visit.field("delay"))
-    return _answered(visit, "done_later", result)
+    one, zone, now = await visit.one()
+    until = visit.words.moment(from_iso(one["nudge_at"]), now, zone)
+    return _answered(visit, "done_later", result, when=until)
 
 
 async def waive(visit: Visit) -> Response:
     """Decide not to thank."""
+    await _keep(visit)
     return _answered(
         visit, "done_waive", await visit.call("waive", ref=str(visit.number), reason=visit.field("reason"))
     )
@@ -286,9 +302,10 @@ async def waive(visit: Visit) -> Response:
 
 async def done(visit: Visit) -> Response:
     """Note that they were thanked otherwise."""
+    await _keep(visit)
     return _answered(visit, "done_done", await visit.call("done", ref=str(visit.number), how=visit.field("how")))
 
 
-def _answered(visit: Visit, key: str, result: dict[str, Any]) -> Response:
-    visit.say(visit.words(key, name=result["thanks"][0]["person"]["name"]), *result["notes"])
+def _answered(visit: Visit, key: str, result: dict[str, Any], **values: str) -> Response:
+    visit.say(visit.words(key, name=result["thanks"][0]["person"]["name"], **values), *result["notes"])
     return visit.go(f"/thanks/{visit.number}")

@@ -30,6 +30,9 @@ _HIDDEN = frozenset(
     {
         "token",
         "base",
+        "delay",
+        "how",
+        "lang",
         "to",
         "from",
         "by",
@@ -39,8 +42,6 @@ _HIDDEN = frozenset(
         "seen",
         "override",
         "again",
-        "delay",
-        "how",
     }
 )
 # Who is let in and asks for what is not there is no stranger.

@@ -17,6 +17,8 @@ from thanksd.page.words import Words
 
 # What stands in a finding's `where` instead of words.
 _PLACES = frozenset({"", "subject", "body", "to"})
+# The first of kana, and of all that stands behind it, in which words have no spaces between them.
+_CHARACTERS = "\u3040"
 _LEAVING = frozenset({states.QUEUED, states.SENDING})
 _WATCHED_SECONDS = 600
 
@@ -95,12 +97,18 @@ def marked(text: str, found: Sequence[dict[str, Any]]) -> Markup:
             by_word.setdefault(word.casefold(), one["severity"])
     if not by_word:
         return escape(text)
-    pattern = "|".join(re.escape(word) for word in sorted(by_word, key=len, reverse=True))
+    pattern = "|".join(_whole(word) for word in sorted(by_word, key=len, reverse=True))
     parts = re.split(f"({pattern})", text, flags=re.IGNORECASE)
     made = (
         _mark(part, by_word.get(part.casefold(), "")) if index % 2 else escape(part) for index, part in enumerate(parts)
     )
     return Markup("").join(made)
+
+
+def _whole(word: str) -> str:
+    """Give the pattern of a word that no other word holds: "I" is not in "did". Among characters none stands apart."""
+    before, after = (r"(?<![^\W\d_])" if one.isalpha() and one < _CHARACTERS else "" for one in (word[0], word[-1]))
+    return f"{before}{re.escape(word)}{after.replace('?<!', '?!')}"
 
 
 def _words_of(finding: dict[str, Any]) -> list[str]:

@@ -33,8 +33,10 @@ class Session:
     token: str
     until: float
     notices: list[str] = field(default_factory=list)
-    # By thanks: the text that another wording took the place of, and what opens a letter in the owner's mail program.
+    # By thanks: the text that another wording took the place of, an answer that was refused, and what opens a letter in
+    # the owner's mail program.
     dropped: dict[int, str] = field(default_factory=dict)
+    given: dict[int, dict[str, str]] = field(default_factory=dict)
     handed: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 

@@ -91,6 +91,10 @@ class Words:
                 return str(text.format_map(values))
         return ""
 
+    def number(self, value: float | None) -> str:
+        """Say a number with the language's decimal sign; a dash where there is none."""
+        return "\N{EN DASH}" if value is None else str(value).replace(".", self("decimal"))
+
     @staticmethod
     def languages() -> list[tuple[str, str]]:
         """Give the languages that notes can be written in, each in its own words."""
