@@ -325,3 +325,20 @@ def test_no_name_place_or_note_becomes_markup_of_the_page(ledger: Ledger, visito
         assert "603729" not in page
         assert page.count("<script") == 1
         assert page.count("</textarea>") <= 2
+
+
+def test_whoever_is_next_is_the_one_that_a_review_comes_to_and_at_the_end_there_is_the_list(
+    ledger: Ledger, visitor: Visitor
+) -> None:
+    ledger.add("Ada Lovelace", kind="gift")
+    second = ledger.add("Bob Ray", kind="interview")
+    assert visitor.site.ask("GET", "/next", visitor.headers()).headers["location"] == "/"
+    ledger.later(hours=2)
+    assert visitor.site.ask("GET", "/next", visitor.headers()).headers["location"] == f"/thanks/{second}"
+
+
+def test_what_somebody_is_known_as_is_given_back_where_it_is_refused(ledger: Ledger, visitor: Visitor) -> None:
+    ledger.add("Robert Ray")
+    answer = visitor.post("/people/1", {"name": "Robert N", "email": "robert@x"})
+    assert (answer.status, "Robert N" in answer.text) == (400, True)
+    assert ledger.call("person", who="1")["people"][0]["name"] == "Robert Ray"

@@ -40,6 +40,13 @@ def _soonest_first(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [next(due) if one["state"] == states.DUE else one for one in found]
 
 
+async def following(visit: Visit) -> Response:
+    """Go on to whoever is next, as a review does; to the list where nobody is."""
+    found = _soonest_first((await visit.call("owed"))["thanks"])
+    number = next((one["id"] for one in found if one["state"] == states.DUE), 0)
+    return visit.go(f"/thanks/{number}" if number else "/")
+
+
 _GROUPS: Sequence[tuple[str, tuple[str, ...]]] = (
     ("group_due", (states.DUE,)),
     ("group_confirmed", (states.CONFIRMED,)),

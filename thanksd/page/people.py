@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from thanksd.addresses import fold
-from thanksd.errors import ThanksdError
 from thanksd.moments import from_iso
 from thanksd.page import views
 from thanksd.page.visit import Visit
@@ -60,9 +59,6 @@ async def replied(visit: Visit) -> Response:
 
 
 async def _change(visit: Visit, params: dict[str, object]) -> Response:
-    try:
-        result = await visit.call("edit_person", who=str(visit.number), **params)
-        visit.say(visit.words("saved"), *result["notes"])
-    except ThanksdError as error:
-        visit.say_error(error)
+    result = await visit.call("edit_person", who=str(visit.number), **params)
+    visit.say(visit.words("saved"), *result["notes"])
     return visit.go(f"/people/{visit.number}")

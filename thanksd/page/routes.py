@@ -54,6 +54,7 @@ log = logging.getLogger("thanksd")
 # Path -> who answers a GET, and who a POST.
 _TABLE: dict[str, tuple[Handler | None, Handler | None]] = {
     "/": (lists.home, None),
+    "/next": (lists.following, None),
     "/add": (lists.add_form, lists.add),
     "/outbox": (lists.outbox, None),
     "/promises": (lists.promises, None),

@@ -66,7 +66,8 @@ class Visit:
 
     def say_error(self, error: ThanksdError) -> None:
         """Keep what went wrong, and what mends it, to be said on the next page."""
-        self.say(f"{self.words.said(error.message) or error.message} {error.hint}".strip())
+        # A hint is a command, in English.
+        self.say(self.words.said(error.message) or f"{error.message} {error.hint}".strip())
 
     def show(self, template: str, /, status: int = 200, **values: Any) -> Response:  # noqa: ANN401  a template's values
         """Answer with a page."""

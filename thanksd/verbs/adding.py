@@ -189,7 +189,7 @@ def _store(
                       via.id if via else None, owner=context.owner,
                       coordinates=led and number == met[-1].id)  # fmt: skip
         numbers.append(ledger.owe(connection, now, number, meeting, owing))
-    notes = [person.note for person in met if person.note]
+    notes = [one.note for one in (*met, via) if one and one.note]
     if via:
         too = owe_introducer(connection, context, now, via.id, [person.name for person in met])
         notes += too_words(via.name, too)
