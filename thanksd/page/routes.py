@@ -141,7 +141,7 @@ class Routes:
         session: Session = request.state.session
         return Visit(
             call_verb=self._call,
-            words=self._words(),
+            words_now=self._words,
             session=session,
             form=request.state.form,
             query=request.query_params,

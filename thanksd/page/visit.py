@@ -31,12 +31,17 @@ class Visit:
     """
 
     call_verb: Call
-    words: Words
+    words_now: Callable[[], Words]
     session: Session
     form: Mapping[str, str]
     query: Mapping[str, str]
     number: int
     me: str
+
+    @property
+    def words(self) -> Words:
+        """The page's words; a verb reads the settings again, and its answer is shown in the language that they name."""
+        return self.words_now()
 
     def is_mine(self, one: Mapping[str, Any]) -> bool:
         """Say whether a thanks is the user's to answer; in a ledger of one's own all are."""
