@@ -21,7 +21,9 @@ def owed(desk: Desk) -> list[tuple[str, str, str | None]]:
 
 def test_via_owes_the_introducer_thanks_at_once(desk: Desk) -> None:
     told = desk("add", who="Ada Lovelace", kind="coffee", via="Tom Ray")
-    assert told["notes"] == ["Thanks 2: Tom Ray, who brought you together, and again when you can say what came of it."]
+    assert told["notes"] == [
+        "Thanks 2 is for Tom Ray, who brought you together; one more when you can say what came of it."
+    ]
     assert sorted(owed(desk)) == [("Ada Lovelace", "coffee", None), ("Tom Ray", "introduction", "Ada Lovelace")]
     note = desk("draft", ref="2")["draft"]["body"]
     assert "Thank you for introducing me to Ada Lovelace" in note
@@ -48,7 +50,7 @@ def test_once_the_meeting_was_thanked_for_the_introducer_is_owed_what_came_of_it
         desk("dispatch")
     else:
         told = desk("done", ref=str(number))
-        assert told["notes"] == ["Thanks 3: Tom Ray, who brought you together, with what came of it."]
+        assert told["notes"] == ["Thanks 3 is for Tom Ray, who brought you together: say what came of it."]
     assert owed(desk) == [("Tom Ray", "introduction", "Ada Lovelace")]
     desk("edit", ref="3", details=["that Ada knew the old compiler by heart"])
     note = desk("draft", ref="3")["draft"]
@@ -80,7 +82,9 @@ def test_what_was_told_of_an_introduction_is_known_in_another_ledger_too(desk: D
 def test_an_introducer_who_is_named_later_is_owed_thanks_then(desk: Desk) -> None:
     number = desk.add()
     told = desk("edit", ref=str(number), via="Tom Ray")
-    assert told["notes"] == ["Thanks 2: Tom Ray, who brought you together, and again when you can say what came of it."]
+    assert told["notes"] == [
+        "Thanks 2 is for Tom Ray, who brought you together; one more when you can say what came of it."
+    ]
 
 
 # --- a panel whose coordinator passes thanks on ---

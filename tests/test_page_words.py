@@ -12,7 +12,7 @@ import pytest
 from store_rigs import Desk
 
 from thanksd import etiquette
-from thanksd.errors import UsageError
+from thanksd.errors import NotFoundError, UsageError
 from thanksd.facts import Around
 from thanksd.page import words as page_words
 from thanksd.page.words import Words, codes
@@ -78,7 +78,13 @@ def test_whatever_the_check_says_is_said_in_each_language() -> None:
 
 def _told(desk: Desk) -> Iterator[str]:
     """Answer in each way, take it back, and at last too late; give what verbs say of it."""
+    with pytest.raises(UsageError) as unreadable:
+        desk.add("Cy Young", when="gestern")
+    yield unreadable.value.message
     soon, later = desk.add(after="1s"), desk.add("Bob Ray", after="3h")
+    with pytest.raises(NotFoundError) as same:
+        desk.add(after="1s")
+    yield same.value.message
     desk.clock.forward(minutes=1)
     for number in (soon, later):
         for verb, how in (("waive", {}), ("done", {"how": "by card"}), ("snooze", {"delay": "9w"})):
@@ -86,6 +92,8 @@ def _told(desk: Desk) -> Iterator[str]:
             yield from desk("undo", ref=str(number))["notes"]
         desk.confirm(number, at_once=False)
         yield from desk("undo", ref=str(number))["notes"]
+    yield from desk("add", who="Eve Young", kind="coffee", via="Tom Ray")["notes"]
+    yield from desk("done", ref="eve", how="by card")["notes"]
     desk.confirm(soon)
     desk("dispatch")
     with pytest.raises(UsageError) as late:

@@ -88,7 +88,8 @@ async def add_form(visit: Visit) -> Response:
 
 def _form(visit: Visit, values: dict[str, str], error: ThanksdError | None = None) -> Response:
     given = {name: values.get(name, "") for name in (*_FIELDS, *_LISTS)}
-    return visit.show("add.html", 400 if error else 200, values=given, error=error, kinds=policy.kinds())
+    said = visit.words.said(error.message) if error else ""
+    return visit.show("add.html", 400 if error else 200, values=given, error=error, said=said, kinds=policy.kinds())
 
 
 async def add(visit: Visit) -> Response:

@@ -40,7 +40,7 @@ def too_words(name: str, number: int | None) -> list[str]:
     """Say that an introducer is owed thanks now, where that is news."""
     if number is None:
         return []
-    return [f"Thanks {number}: {name}, who brought you together, and again when you can say what came of it."]
+    return [f"Thanks {number} is for {name}, who brought you together; one more when you can say what came of it."]
 
 
 def follow_up(context: Context) -> list[int]:
@@ -80,7 +80,7 @@ def notes_of(context: Context, numbers: Sequence[int]) -> list[str]:
         rows = connection.execute(
             select(Thanks.id, Person.name).join(Person, Thanks.person_id == Person.id).where(Thanks.id.in_(numbers))
         ).all()
-    return [f"Thanks {row.id}: {row.name}, who brought you together, with what came of it." for row in rows]
+    return [f"Thanks {row.id} is for {row.name}, who brought you together: say what came of it." for row in rows]
 
 
 def _due(connection: Connection, owner: str) -> list[tuple[int, int, str]]:
