@@ -79,7 +79,8 @@ def _labels(starts: Sequence[float], rows: Sequence[Mapping[str, Any]], said: Wo
     """Name every so many weeks that the names have room: neither over one another nor over the edge."""
     names = [said.day(date.fromisoformat(row["week"])) for row in rows]
     room = _LETTER * max(map(len, names), default=0) + _LEFT
-    every = -(-len(rows) // min(_MOST_LABELS, _WIDTH // max(1, room))) or 1
+    most = max(1, min(_MOST_LABELS, _WIDTH // room))
+    every = -(-len(rows) // most) or 1
     return [_text(x, y, name) for x, name in list(zip(starts, names, strict=True))[::every] if x + room <= _WIDTH]
 
 

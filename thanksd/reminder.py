@@ -6,12 +6,12 @@ import asyncio
 import logging
 import sys
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from thanksd import absence
 from thanksd.addresses import display_safe
-from thanksd.amending import Amending
+from thanksd.amending import Amending, Call
 from thanksd.channels import popups
 from thanksd.channels.desktop import Desktop
 from thanksd.channels.opener import browser_argv, has_screen, open_page, open_terminal
@@ -33,7 +33,6 @@ _PASSWORD = ["credentials", "set"]
 # A browser that has to start first takes its time.
 _BROWSER_SECONDS = 15.0
 
-Call = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any]]]
 PageLink = Callable[[str], tuple[str, Link]]
 
 log = logging.getLogger("thanksd")

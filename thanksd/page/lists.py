@@ -22,7 +22,7 @@ async def home(visit: Visit) -> Response:
     search = visit.query.get("q", "").strip()
     found = await visit.call("owed", search=search, newest=20)
     zone, now = found["zone"], from_iso(found["now"])
-    shown = [views.thanks(one, visit.words, zone, now) for one in _soonest_first(found["thanks"])]
+    shown = [views.thanks(one, visit.words, zone, now) for one in sorted(found["thanks"], key=_pressing)]
     groups = [(key, [one for one in shown if one["state"] in which]) for key, which in _GROUPS]
     paused = from_iso(found["paused_until"]) if found["paused_until"] else None
     return visit.show(
@@ -34,17 +34,15 @@ async def home(visit: Visit) -> Response:
     )
 
 
-def _soonest_first(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Give what is due by its best-by, as a review goes through it; the others stay in the order of their nudges."""
-    due = iter(sorted((one for one in found if one["state"] == states.DUE), key=lambda one: str(one["due_by"])))
-    return [next(due) if one["state"] == states.DUE else one for one in found]
+def _pressing(one: dict[str, Any]) -> str:
+    """Sort what is due by its best-by, as a review goes through it; all others stay in the order of their nudges."""
+    return str(one["due_by"]) if one["state"] == states.DUE else ""
 
 
 async def following(visit: Visit) -> Response:
     """Go on to whoever is next, as a review does; to the list where nobody is."""
-    found = _soonest_first((await visit.call("owed"))["thanks"])
-    number = next((one["id"] for one in found if one["state"] == states.DUE), 0)
-    return visit.go(f"/thanks/{number}" if number else "/")
+    due = (await visit.call("reviewing", refs=[]))["thanks"]
+    return visit.go(f"/thanks/{due[0]['id']}" if due else "/")
 
 
 _GROUPS: Sequence[tuple[str, tuple[str, ...]]] = (

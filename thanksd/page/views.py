@@ -107,8 +107,13 @@ def marked(text: str, found: Sequence[dict[str, Any]]) -> Markup:
 
 def _whole(word: str) -> str:
     """Give the pattern of a word that no other word holds: "I" is not in "did". Among characters none stands apart."""
-    before, after = (r"(?<![^\W\d_])" if one.isalpha() and one < _CHARACTERS else "" for one in (word[0], word[-1]))
-    return f"{before}{re.escape(word)}{after.replace('?<!', '?!')}"
+    before = r"(?<![^\W\d_])" if _is_letter(word[0]) else ""
+    after = r"(?![^\W\d_])" if _is_letter(word[-1]) else ""
+    return f"{before}{re.escape(word)}{after}"
+
+
+def _is_letter(char: str) -> bool:
+    return char.isalpha() and char < _CHARACTERS
 
 
 def _words_of(finding: dict[str, Any]) -> list[str]:

@@ -87,6 +87,7 @@ class Words:
             if (found := pattern.fullmatch(message)) and (text := self._texts[table].get(key)):
                 values = found.groupdict()
                 if key == "typo":
+                    # English stands between the slip and the name, as often as there are slips.
                     values["found"] = values["found"].replace(" for ", " → ")
                 return str(text.format_map(values))
         return ""
